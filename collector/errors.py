@@ -1,0 +1,48 @@
+"""The collector's errors, by whose fault it is.
+
+CollectorError
+├── Refused            the peer's: never send the same again
+│   ├── Malformed          cannot be read (400, INVALID_ARGUMENT)
+│   ├── TooLarge           over a size limit (413, RESOURCE_EXHAUSTED without RetryInfo)
+│   └── Unsupported        content type or encoding we do not speak (415, UNIMPLEMENTED)
+├── Unready            ours, for now: send it again (503, UNAVAILABLE)
+│   ├── Overloaded         the outbox is full or its disk is
+│   └── StoreDown          ClickHouse does not answer
+└── InvalidSetting     the operator's: the process does not start
+"""
+
+
+class CollectorError(Exception):
+    pass
+
+
+class Refused(CollectorError):
+    pass
+
+
+class Malformed(Refused):
+    pass
+
+
+class TooLarge(Refused):
+    pass
+
+
+class Unsupported(Refused):
+    pass
+
+
+class Unready(CollectorError):
+    pass
+
+
+class Overloaded(Unready):
+    pass
+
+
+class StoreDown(Unready):
+    pass
+
+
+class InvalidSetting(CollectorError):
+    pass

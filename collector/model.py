@@ -1,0 +1,22 @@
+"""What crosses the outbox: one accepted request, raw."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Signal(StrEnum):
+    """What a body holds; names its decoder in `collector.decoders.DECODERS`."""
+
+    OTLP_TRACES = "otlp-traces"  # ExportTraceServiceRequest
+    ALS = "als"  # StreamAccessLogsMessage, the identifier always set
+    DECISIONS = "decisions"  # JSON lines, one decision each
+
+
+@dataclass(frozen=True)
+class Report:
+    """A body as received (decompressed) with what the decoder must know beside it."""
+
+    signal: Signal
+    body: bytes
+    received_ns: int
+    identity: str = ""  # who sent it: the x-mesh-node metadata, or the peer's address

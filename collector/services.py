@@ -1,0 +1,32 @@
+"""What a front-end may call."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from policy.attributes import AttributeBag
+
+from collector.model import Report
+from policy.results import Decision
+
+
+class Checker(Protocol):
+    """May it pass? Decides and records the decision."""
+
+    def check(
+        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
+    ) -> Decision | Awaitable[Decision]:
+        """A plain Decision when no counter is asked. Never raises for a dependency that is down."""
+
+
+class Reporter(Protocol):
+    """What happened: on disk before it returns."""
+
+    async def report(self, report: Report) -> None:
+        """Raises Overloaded when the outbox cannot take it."""
+
+
+@dataclass(frozen=True)
+class Services:
+    checker: Checker
+    reporter: Reporter

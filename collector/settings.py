@@ -1,0 +1,80 @@
+"""Every setting of every process, from the environment, with type, default, unit and help."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from collector.errors import InvalidSetting
+
+PREFIX = "MESHMETER_"
+
+
+def setting(default: Any, help_: str) -> Any:
+    return field(default=default, metadata={"help": help_})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read once when a process starts; `MESHMETER_` and the upper-case name is its variable."""
+
+    data_dir: Path = setting(Path("data"), "directory of the outbox and of the embedded servers")
+    clickhouse_url: str = setting(
+        "clickhouse://127.0.0.1:19000/meshmeter", "ClickHouse, native protocol"
+    )
+    rules_url: str = setting(
+        "", "rules database, a SQLAlchemy URL; empty: SQLite in the data directory"
+    )
+    redis_url: str = setting("redis://127.0.0.1:16379/0", "quota counters")
+    broker_url: str = setting("redis://127.0.0.1:16379/1", "Celery's broker")
+    http: str = setting("127.0.0.1:4318", "host:port of the collector's HTTP side and API")
+    grpc: str = setting("127.0.0.1:4317", "host:port of the collector's gRPC side")
+    collector_url: str = setting("", "where workers reach this collector; empty: made from `http`")
+    dashboard: str = setting("127.0.0.1:8050", "host:port of the dashboard")
+    worker_http: str = setting("127.0.0.1:4321", "host:port of the worker's health and metrics")
+    beat_http: str = setting("127.0.0.1:4322", "host:port of beat's health and metrics")
+    store: str = setting("127.0.0.1:19000", "host:port of the embedded ClickHouse")
+    store_http: str = setting(
+        "127.0.0.1:4323", "host:port of the embedded ClickHouse's health and metrics"
+    )
+    internal_token: str = setting(
+        "", "secret between collectors and workers; empty: the internal paths answer loopback only"
+    )
+    log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
+    max_body_bytes: int = setting(16 * 1024 * 1024, "largest report accepted, decompressed, bytes")
+    outbox_max_bytes: int = setting(10 * 1024**3, "largest outbox on disk, bytes")
+    rls_deadline_s: float = setting(0.008, "longest wait for the counters in a rate limit check, s")
+    check_deadline_s: float = setting(0.025, "longest wait for the counters in other checks, s")
+    allow_sample: float = setting(0.01, "share of allowed decisions recorded; denials always are")
+    rules_poll_s: float = setting(0.5, "how often a collector looks for changed rules, s")
+    store_memory_bytes: int = setting(2 * 1024**3, "memory cap of the embedded ClickHouse, bytes")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Raises InvalidSetting, naming the variable."""
+        known = {PREFIX + entry.name.upper(): entry for entry in fields(cls)}
+        values: dict[str, Any] = {}
+        for name, entry in known.items():
+            if name not in environ:
+                continue
+            kind = type(entry.default)
+            try:
+                values[entry.name] = kind(environ[name])
+            except ValueError as error:
+                raise InvalidSetting(f"{name}={environ[name]!r} is not {kind.__name__}") from error
+        settings = cls(**values)
+        if not settings.rules_url:
+            path = settings.data_dir.absolute() / "rules.sqlite"
+            object.__setattr__(settings, "rules_url", f"sqlite:///{path}")
+        if not settings.collector_url:
+            object.__setattr__(settings, "collector_url", f"http://{settings.http}")
+        return settings
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """`host:port` in two. Raises InvalidSetting."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidSetting(f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,1 @@
+"""May it pass? A library: attribute bag in, decision out."""

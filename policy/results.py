@@ -1,0 +1,39 @@
+"""What a Check answers."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class DecidedBy(StrEnum):
+    DEFAULT = "default"  # no rule matched: allowed
+    DENY = "deny"  # a deny rule
+    QUOTA = "quota"  # a quota rule, by its counters
+    FALLBACK = "fallback"  # a quota rule whose counters did not answer in time
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A denial is a value, not an error. -1 where a number does not apply; times in microseconds."""
+
+    id: str
+    allowed: bool
+    decided_by: DecidedBy
+    rule: str = ""
+    rule_version: int = 0
+    snapshot_version: int = 0
+    reason: str = ""
+    http_status: int = (
+        403  # for a denial: 403 by a deny rule unless it says another, 429 by a quota
+    )
+    limit: int = -1
+    remaining: int = -1
+    window_us: int = -1
+    reset_us: int = -1  # from now until the quota is whole again
+    retry_after_us: int = -1  # from now until the same request could pass
+    quota_key: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)  # what the deciding rule read
+
+    @property
+    def rule_id(self) -> str:
+        """`name@version`, as sent to sidecars; "" when no rule decided."""
+        return f"{self.rule}@{self.rule_version}" if self.rule else ""
