@@ -19,7 +19,7 @@ def setting(default: Any, help_: str) -> Any:
 class Settings:
     """Read once when a process starts; `MESHMETER_` and the upper-case name is its variable."""
 
-    data_dir: Path = setting(Path("data"), "directory of the outbox and of the embedded servers")
+    data_dir: Path = setting(Path("data"), "directory of outbox and embedded servers")
     clickhouse_url: str = setting(
         "clickhouse://127.0.0.1:19000/meshmeter", "ClickHouse, native protocol"
     )
@@ -58,7 +58,7 @@ class Settings:
         for name, entry in known.items():
             if name not in environ:
                 continue
-            kind = type(entry.default)
+            kind: Any = type(entry.default)
             try:
                 values[entry.name] = kind(environ[name])
             except ValueError as error:

@@ -29,7 +29,7 @@ def health_answer(path: str, ready: Mapping[str, Check]) -> tuple[int, str, byte
         body = {"status": "not ready" if failing else "ready", "failing": failing}
         return (503 if failing else 200), TYPE_JSON, json.dumps(body).encode() + b"\n"
     if path == "/metrics":
-        return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+        return 200, CONTENT_TYPE_LATEST, generate_latest(REGISTRY)  # type: ignore[no-untyped-call]
     return None
 
 

@@ -13,7 +13,7 @@ class DecidedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A denial is a value, not an error. -1 where a number does not apply; times in microseconds."""
+    """A denial is a value, not an error. -1: the number does not apply. Times in microseconds."""
 
     id: str
     allowed: bool

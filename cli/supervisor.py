@@ -1,0 +1,147 @@
+"""Starts child processes in order, keeps them running, stops them in reverse.
+
+A child that ends by itself is restarted, with a growing pause, and said so. Children run in
+sessions of their own, so that a Ctrl-C reaches only the supervisor, and the kernel ends them
+with it (PR_SET_PDEATHSIG), whatever ends it.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+LONGEST_PAUSE_S = 15.0
+STEADY_S = 30.0  # a child that ran this long starts its next pause anew
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ChildFailed(Exception):
+    """A child did not become ready; the message holds the end of its log."""
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """`ready` answers "" once the child serves, else what is missing."""
+
+    name: str
+    argv: Sequence[str]
+    ready: Callable[[], str]
+    stop_s: float = 10.0
+    start_s: float = 60.0
+
+
+@dataclass
+class Child:
+    spec: ChildSpec
+    process: subprocess.Popen[bytes]
+    started_s: float
+    restarts: int = 0
+    pause_s: float = 0.5
+
+
+@dataclass
+class Supervisor:
+    """`start`, then `watch` until `stop_event` is set, then `stop`; all from one thread."""
+
+    specs: Sequence[ChildSpec]
+    environ: Mapping[str, str]
+    log_dir: Path
+    say: Callable[[str], None]
+    stop_event: threading.Event = field(default_factory=threading.Event)
+    children: dict[str, Child] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Returns when every child is ready. Raises ChildFailed, with all children stopped."""
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            for spec in self.specs:
+                self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic())
+                self._wait_ready(self.children[spec.name])
+        except BaseException:
+            self.stop()
+            raise
+
+    def watch(self) -> None:
+        """Restarts what ends, until `stop_event` is set."""
+        while not self.stop_event.wait(0.2):
+            for child in self.children.values():
+                if child.process.poll() is not None:
+                    self._restart(child)
+
+    def stop(self) -> None:
+        """Ends the children in reverse order: SIGTERM, then after `stop_s` SIGKILL."""
+        self.stop_event.set()
+        for child in reversed(self.children.values()):
+            if child.process.poll() is None:
+                child.process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.process.wait(child.spec.stop_s)
+            if child.process.poll() is None:
+                self.say(f"{child.spec.name} did not stop in {child.spec.stop_s:.0f} s: killed")
+                child.process.kill()
+                child.process.wait()
+
+    def log_path(self, name: str) -> Path:
+        return self.log_dir / f"{name}.log"
+
+    def _spawn(self, spec: ChildSpec) -> subprocess.Popen[bytes]:
+        with self.log_path(spec.name).open("ab") as log:
+            return subprocess.Popen(
+                spec.argv,
+                env=dict(self.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def _wait_ready(self, child: Child) -> None:
+        deadline = time.monotonic() + child.spec.start_s
+        while state := child.spec.ready():
+            code = child.process.poll()
+            if code is not None:
+                raise ChildFailed(f"{child.spec.name} ended with code {code}: {self._tail(child)}")
+            if time.monotonic() > deadline:
+                raise ChildFailed(
+                    f"{child.spec.name} is not ready after {child.spec.start_s:.0f} s "
+                    f"({state}): {self._tail(child)}"
+                )
+            if self.stop_event.wait(0.05):
+                raise ChildFailed("stopped while starting")
+
+    def _restart(self, child: Child) -> None:
+        name, code = child.spec.name, child.process.returncode
+        if time.monotonic() - child.started_s > STEADY_S:
+            child.pause_s = 0.5
+        self.say(f"{name} ended with code {code}; starting it again in {child.pause_s:.1f} s")
+        if self.stop_event.wait(child.pause_s):
+            return
+        child.process = self._spawn(child.spec)
+        child.started_s = time.monotonic()
+        child.restarts += 1
+        child.pause_s = min(LONGEST_PAUSE_S, child.pause_s * 2)
+        try:
+            self._wait_ready(child)
+        except ChildFailed as error:
+            if not self.stop_event.is_set():
+                self.say(str(error))
+        else:
+            self.say(f"{name} is back (pid {child.process.pid})")
+
+    def _tail(self, child: Child) -> str:
+        lines = self.log_path(child.spec.name).read_text(errors="replace").splitlines()
+        return " | ".join(lines[-3:]) or "it wrote no log"
+
+
+def _die_with_parent() -> None:
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)

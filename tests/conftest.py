@@ -1,0 +1,88 @@
+"""The real servers that tests share, each started once a session on a free port."""
+
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded.valkey import valkey_command
+from tests.waiting import eventually
+
+sys.dont_write_bytecode = True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers_ping(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+            client.sendall(b"PING\r\n")
+            return client.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+class ValkeyProcess:
+    """A real Valkey that a test may kill, pause and start again on the same port."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.port = free_port()
+        self.data_dir = data_dir
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            valkey_command(self.data_dir, "127.0.0.1", self.port), stdout=subprocess.DEVNULL
+        )
+        eventually(lambda: answers_ping(self.port))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey shared by the session: use keys of your own."""
+    server = ValkeyProcess(tmp_path_factory.mktemp("valkey"))
+    yield server.url
+    server.kill()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
+    """A Valkey of the test's own, to be killed or paused."""
+    server = ValkeyProcess(tmp_path / "valkey")
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded ClickHouse shared by the session, as clickhouse://host:port."""
+    from tests.embedded.daemon import running_store
+
+    with running_store(tmp_path_factory.mktemp("store")) as store:
+        yield store.url.rpartition("/")[0]
+
+
+@pytest.fixture
+def store_url(store_server: str) -> str:
+    """The URL of a new, migrated database on the shared ClickHouse."""
+    from migrations.clickhouse import migrate_clickhouse
+
+    url = f"{store_server}/t{uuid.uuid4().hex}"
+    migrate_clickhouse(url)
+    return url
