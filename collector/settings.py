@@ -9,6 +9,7 @@ from typing import Any, Self
 from collector.errors import InvalidSetting
 
 PREFIX = "MESHMETER_"
+SECRETS = frozenset({"internal_token"})  # never printed
 
 
 def setting(default: Any, help_: str) -> Any:
@@ -70,6 +71,12 @@ class Settings:
         if not settings.collector_url:
             object.__setattr__(settings, "collector_url", f"http://{settings.http}")
         return settings
+
+    def to_environ(self) -> dict[str, str]:
+        """What `from_environ` would read these from: handed to child processes."""
+        return {
+            PREFIX + entry.name.upper(): str(getattr(self, entry.name)) for entry in fields(self)
+        }
 
 
 def host_port(address: str) -> tuple[str, int]:

@@ -57,11 +57,15 @@ class Supervisor:
     stop_event: threading.Event = field(default_factory=threading.Event)
     children: dict[str, Child] = field(default_factory=dict)
 
-    def start(self) -> None:
-        """Returns when every child is ready. Raises ChildFailed, with all children stopped."""
+    def start(self, before: Callable[[str], None] = lambda _name: None) -> None:
+        """Returns when every child is ready; `before` is called with the name of each to start.
+
+        Raises ChildFailed, with all children stopped.
+        """
         self.log_dir.mkdir(parents=True, exist_ok=True)
         try:
             for spec in self.specs:
+                before(spec.name)
                 self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic())
                 self._wait_ready(self.children[spec.name])
         except BaseException:

@@ -1,0 +1,5 @@
+"""`python -m cli` is `meshmeter`."""
+
+from cli.main import main
+
+main()

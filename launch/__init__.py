@@ -1,0 +1,1 @@
+"""Running meshmeter's processes together on one machine: what `up` and `demo` share."""

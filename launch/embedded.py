@@ -1,0 +1,168 @@
+"""The embedded set: its processes, where they listen, and when each is ready."""
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from collector.errors import CollectorError, InvalidSetting
+from collector.settings import PREFIX, Settings, host_port
+from launch.supervisor import ChildFailed, ChildSpec, Supervisor
+from migrations.clickhouse import migrate_clickhouse
+from migrations.rules import migrate_rules
+
+EMBEDDED_ADDRESSES = (
+    "http",
+    "grpc",
+    "dashboard",
+    "worker_http",
+    "beat_http",
+    "store",
+    "store_http",
+)
+
+
+def free_ports(settings: Settings, data_dir: Path) -> Settings:
+    """The same settings on ports that are free now, with everything in `data_dir`."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(len(EMBEDDED_ADDRESSES) + 1)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    valkey = ports.pop()
+    moved = {
+        name: f"127.0.0.1:{port}" for name, port in zip(EMBEDDED_ADDRESSES, ports, strict=True)
+    }
+    return replace(
+        settings,
+        **moved,
+        data_dir=data_dir,
+        clickhouse_url=f"clickhouse://{moved['store']}/meshmeter",
+        rules_url=f"sqlite:///{data_dir.absolute() / 'rules.sqlite'}",
+        redis_url=f"redis://127.0.0.1:{valkey}/0",
+        broker_url=f"redis://127.0.0.1:{valkey}/1",
+        collector_url=f"http://{moved['http']}",
+    )
+
+
+def prepare(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raises InvalidSetting when the data directory or an address cannot be used."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        probe = settings.data_dir / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise InvalidSetting(
+            f"the data directory {settings.data_dir} is not writable ({error.strerror}); "
+            f"choose another with --data-dir or {PREFIX}DATA_DIR"
+        ) from error
+    names = [*EMBEDDED_ADDRESSES]
+    if not runs_store(environ):
+        names = [name for name in names if not name.startswith("store")]
+    for name in names:
+        address = getattr(settings, name)
+        taken(address, f"{PREFIX}{name.upper()}")
+    if runs_valkey(environ):
+        taken(urlsplit(settings.redis_url).netloc, f"{PREFIX}REDIS_URL")
+
+
+def taken(address: str, variable: str) -> None:
+    """Raises InvalidSetting when something listens at `address` already."""
+    host, port = host_port(address)
+    try:
+        socket.create_server((host, port), reuse_port=False).close()
+    except OSError as error:
+        raise InvalidSetting(
+            f"cannot listen at {address} ({error.strerror}); set {variable} to another address"
+        ) from error
+
+
+def runs_store(environ: Mapping[str, str]) -> bool:
+    """An own ClickHouse is run unless a URL names another."""
+    return f"{PREFIX}CLICKHOUSE_URL" not in environ
+
+
+def runs_valkey(environ: Mapping[str, str]) -> bool:
+    """An own Valkey is run unless a URL names another server for counters and broker."""
+    return not {f"{PREFIX}REDIS_URL", f"{PREFIX}BROKER_URL"} & set(environ)
+
+
+def embedded_specs(settings: Settings, environ: Mapping[str, str]) -> list[ChildSpec]:
+    """The processes in the order they start."""
+    specs = []
+    if runs_valkey(environ):
+        from embedded.valkey import valkey_command
+
+        host, port = host_port(urlsplit(settings.redis_url).netloc)
+        command = valkey_command(settings.data_dir / "valkey", host, port)
+        specs.append(ChildSpec("valkey", command, valkey_ready(host, port)))
+    if runs_store(environ):
+        specs.append(process("store", settings.store_http))
+    return [
+        *specs,
+        process("collector", settings.http),
+        process("worker", settings.worker_http),
+        process("beat", settings.beat_http),
+        process("dashboard", settings.dashboard),
+    ]
+
+
+def supervise(
+    settings: Settings, environ: Mapping[str, str], say: Callable[[str], None]
+) -> Supervisor:
+    """A supervisor of the embedded set. Raises InvalidSetting when it could not run here."""
+    prepare(settings, environ)
+    return Supervisor(
+        specs=embedded_specs(settings, environ),
+        environ={**environ, **settings.to_environ()},
+        log_dir=settings.data_dir / "logs",
+        say=say,
+    )
+
+
+def start(supervisor: Supervisor, settings: Settings) -> None:
+    """Servers first, then the tables, then what uses them. Raises ChildFailed."""
+
+    def before(name: str) -> None:
+        if name == "collector":
+            try:
+                migrate_rules(settings.rules_url)
+                migrate_clickhouse(settings.clickhouse_url)
+            except CollectorError as error:
+                raise ChildFailed(f"cannot make the tables: {error}") from error
+            supervisor.say("the tables are up to date")
+        supervisor.say(f"starting {name}")
+
+    supervisor.start(before)
+
+
+def process(name: str, address: str) -> ChildSpec:
+    return ChildSpec(name, [sys.executable, "-m", "cli", name], http_ready(address))
+
+
+def http_ready(address: str) -> Callable[[], str]:
+    def ready() -> str:
+        try:
+            answer = httpx.get(f"http://{address}/readyz", timeout=2)
+        except httpx.HTTPError as error:
+            return str(error) or type(error).__name__
+        return "" if answer.is_success else answer.text.strip()
+
+    return ready
+
+
+def valkey_ready(host: str, port: int) -> Callable[[], str]:
+    def ready() -> str:
+        try:
+            with socket.create_connection((host, port), timeout=1) as client:
+                client.sendall(b"PING\r\n")
+                answer = client.recv(16)
+        except OSError as error:
+            return str(error)
+        return "" if answer.startswith(b"+PONG") else answer.decode(errors="replace")
+
+    return ready
