@@ -1,0 +1,1 @@
+"""Configurations of data planes that report to and ask this collector."""

@@ -1,0 +1,10 @@
+"""What every part of an Envoy configuration is made of."""
+
+from typing import Any
+
+Config = dict[str, Any]
+
+
+def typed(message: str, fields: Config) -> Config:
+    """A `typed_config`: the message's full name and its fields."""
+    return {"@type": f"type.googleapis.com/{message}", **fields}
