@@ -86,6 +86,18 @@ def migrate() -> None:
     exit_code(run(process_settings("migrate")))
 
 
+@app.command()
+def health(
+    address: Annotated[str, typer.Argument(help="host:port of any meshmeter process")],
+) -> None:
+    """Ask a process whether it is ready; exit code 1 when not."""
+    from launch.embedded import http_ready
+
+    state = http_ready(address)()
+    print(state or "ready")
+    exit_code(1 if state else 0)
+
+
 def main() -> None:
     try:
         app()
