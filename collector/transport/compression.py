@@ -1,0 +1,36 @@
+"""Bounded gzip: a small body must not become a large one in memory."""
+
+import gzip
+import zlib
+
+from collector.errors import Malformed, TooLarge
+
+GZIP = 31  # zlib's window bits for a gzip member
+MAX_MEMBERS = 64  # each costs a copy of the rest
+
+
+def gunzip(body: bytes, limit: int) -> bytes:
+    """All members, at most `limit` bytes. Raises Malformed and TooLarge."""
+    parts: list[bytes] = []
+    size = 0
+    for _ in range(MAX_MEMBERS):
+        inflater = zlib.decompressobj(GZIP)
+        try:
+            part = inflater.decompress(body, limit - size + 1)
+        except zlib.error as error:
+            raise Malformed(f"the body is not gzip: {error}") from error
+        size += len(part)
+        if size > limit:
+            raise TooLarge(f"more than {limit} bytes after decompression")
+        if not inflater.eof:
+            raise Malformed("the gzip body ends too early")
+        parts.append(part)
+        body = inflater.unused_data
+        if not body:
+            return b"".join(parts)
+    raise Malformed(f"the gzip body has more than {MAX_MEMBERS} members")
+
+
+def gzip_small(body: bytes) -> bytes:
+    """Fast rather than small, and the same bytes every time."""
+    return gzip.compress(body, compresslevel=1, mtime=0)

@@ -1,0 +1,123 @@
+"""gRPC over ASGI, for handlers that know nothing of it: message bytes in, message bytes out.
+
+A unary handler that answers bytes at once costs no task and no wait beyond the ASGI call; it is
+answered as soon as its message is whole, without waiting for the half-close. A stream's peer is
+held back by not reading while the handler is at work.
+Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+import logging
+from collections.abc import Mapping
+from inspect import isawaitable
+from time import monotonic
+from typing import Any
+
+from collector.errors import CollectorError
+from collector.transport.framing import Frames
+from collector.transport.handlers import (
+    GrpcMethods,
+    Messages,
+    Reply,
+    StreamHandler,
+    StreamMethod,
+    UnaryMethod,
+)
+from collector.transport.metadata import Metadata
+from collector.transport.reading import (
+    GZIP,
+    IDENTITY,
+    PeerLeft,
+    Receive,
+    check_encoding,
+    deadline_exceeded,
+    timeout_s,
+    whole_message,
+    within,
+)
+from collector.transport.response import OK, START, Response, Send
+from collector.transport.status import RpcError, StatusCode, rpc_error
+from collector.transport.streams import Streams
+
+__all__ = [
+    "GrpcApp",
+    "GrpcMethods",
+    "Messages",
+    "Metadata",
+    "Reply",
+    "RpcError",
+    "StatusCode",
+    "StreamHandler",
+    "StreamMethod",
+    "UnaryMethod",
+]
+
+log = logging.getLogger(__name__)
+
+Scope = Mapping[str, Any]
+
+
+class GrpcApp:
+    """The ASGI side: every call of `methods`, by path."""
+
+    def __init__(self, methods: GrpcMethods) -> None:
+        self._methods = methods
+        self._streams = Streams()
+
+    def drain(self) -> None:
+        """Ends streams once what has arrived of them is read; unary calls go on."""
+        self._streams.drain()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        arrived_s = monotonic()
+        fields = dict(scope["headers"])
+        response: Response | None = None  # made on all paths but the hot one
+        try:
+            method = self._methods.get(scope["path"])
+            if method is None:
+                raise RpcError(StatusCode.UNIMPLEMENTED, f"unknown method {scope['path']}")
+            if scope["method"] != "POST":
+                raise RpcError(StatusCode.INTERNAL, "a gRPC call is a POST")
+            deadline_s = arrived_s + timeout_s(fields.get(b"grpc-timeout"))
+            encoding = fields.get(b"grpc-encoding", IDENTITY)
+            if encoding != IDENTITY:
+                check_encoding(encoding)
+                accepted = fields.get(b"grpc-accept-encoding", b"")
+                response = Response(send, compress=GZIP in accepted)
+            metadata = Metadata(fields, scope.get("client"))
+            if type(method) is StreamMethod:
+                response = response or Response(send)
+                frames = Frames(method.max_message_bytes, gzipped=encoding == GZIP)
+                run = self._streams.run(method.start(metadata), frames, receive, response)
+                await within(run, deadline_s)
+                return
+            assert type(method) is UnaryMethod  # noqa: S101 (there are two kinds)
+            message = await whole_message(receive, method.max_message_bytes, encoding)
+            if monotonic() >= deadline_s:
+                raise deadline_exceeded()
+            answer = method.answer(metadata, message)
+            if type(answer) is not bytes and isawaitable(answer):
+                answer = await within(answer, deadline_s)
+        except PeerLeft:
+            return
+        except Exception as error:  # noqa: BLE001 (the edge: each becomes a status)
+            response = response or Response(send)
+            await response.fail(as_rpc_error(error, scope["path"]))
+            return
+        if response is None and type(answer) is bytes:
+            await send(START)
+            body = b"\0" + len(answer).to_bytes(4, "big") + answer
+            await send({"type": "http.response.body", "body": body})
+            await send(OK)
+        else:
+            response = response or Response(send)
+            await response.reply(answer)
+
+
+def as_rpc_error(error: Exception, path: str) -> RpcError:
+    """What the peer is told; a bug is logged here and told as no more than INTERNAL."""
+    if isinstance(error, RpcError):
+        return error
+    if isinstance(error, CollectorError):
+        return rpc_error(error)
+    log.error("A gRPC handler failed", exc_info=error, extra={"path": path})
+    return RpcError(StatusCode.INTERNAL, "internal error")
