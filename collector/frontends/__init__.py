@@ -1,0 +1,9 @@
+"""The protocols we speak, a module each: `grpc_methods` or `http_routes` of services and settings."""
+
+from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
+
+GRPC = (
+    envoy_ext_authz,
+    envoy_rls,
+)
+HTTP = (envoy_ext_authz_http,)

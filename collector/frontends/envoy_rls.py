@@ -1,0 +1,117 @@
+"""Envoy's global rate limit service, v3: ShouldRateLimit, gRPC.
+
+Each descriptor is a check of its own; the request is over its limit when any of them is denied.
+The domain is `ratelimit.domain`, the entries are `ratelimit.descriptor`, and an entry whose key
+is the name of a string attribute sets that attribute too. What no rule speaks of is OK.
+Source: envoy/service/ratelimit/v3/rls.proto
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+from google.protobuf.message import DecodeError
+
+from collector.errors import Malformed
+from collector.frontends.decisions import US, decision_headers, destination_service
+from collector.proto import envoy_pb2 as pb
+from collector.services import Services
+from collector.settings import Settings
+from collector.transport.grpc import Metadata, Reply, UnaryMethod
+from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType
+from policy.results import Decision
+
+PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
+PROTOCOL = "rls"
+
+OK, OVER_LIMIT = pb.RateLimitResponse.OK, pb.RateLimitResponse.OVER_LIMIT
+Unit = pb.RateLimitResponse.RateLimit
+UNITS = {
+    US: Unit.SECOND,
+    60 * US: Unit.MINUTE,
+    3600 * US: Unit.HOUR,
+    86_400 * US: Unit.DAY,
+    7 * 86_400 * US: Unit.WEEK,
+}
+UINT32_MAX = 2**32 - 1
+
+Descriptor = pb.RateLimitDescriptor
+
+
+class RateLimit:
+    def __init__(self, services: Services, deadline_s: float) -> None:
+        self._checker = services.checker
+        self._deadline_s = deadline_s
+
+    def should_rate_limit(self, metadata: Metadata, body: bytes) -> Reply | Awaitable[Reply]:
+        try:
+            request = pb.RateLimitRequest.FromString(body)
+        except DecodeError as error:
+            raise Malformed("not a RateLimitRequest") from error
+        decisions = [
+            self._checker.check(
+                bag_of(request.domain, descriptor, metadata),
+                protocol=PROTOCOL,
+                hits=hits_of(request, descriptor),
+                deadline_s=self._deadline_s,
+            )
+            for descriptor in request.descriptors
+        ]
+        made = [decision for decision in decisions if isinstance(decision, Decision)]
+        return reply(made) if len(made) == len(decisions) else reply_later(decisions)
+
+
+def bag_of(domain: str, descriptor: Descriptor, metadata: Metadata) -> AttributeBag:
+    entries = {entry.key: entry.value for entry in descriptor.entries}
+    values: dict[str, Value] = {
+        name: value for name, value in entries.items() if VOCABULARY.get(name) is ValueType.STRING
+    }
+    values["ratelimit.domain"] = domain
+    values["ratelimit.descriptor"] = entries
+    if "destination.service" not in values:
+        service = destination_service(metadata)
+        if service:
+            values["destination.service"] = service
+    return AttributeBag(values)
+
+
+def hits_of(request: pb.RateLimitRequest, descriptor: Descriptor) -> int:
+    """A descriptor's own amount may be 0; of the request's, proto3 cannot tell 0 from unset."""
+    if descriptor.HasField("hits_addend"):
+        return descriptor.hits_addend.value
+    return request.hits_addend or 1
+
+
+async def reply_later(decisions: Sequence[Decision | Awaitable[Decision]]) -> Reply:
+    """All are asked for before any is awaited, so they share one trip to the counters."""
+    pending = [asked for asked in decisions if not isinstance(asked, Decision)]
+    found = iter([await pending[0]] if len(pending) == 1 else await asyncio.gather(*pending))
+    return reply([made if isinstance(made, Decision) else next(found) for made in decisions])
+
+
+def reply(decisions: Sequence[Decision]) -> Reply:
+    response = pb.RateLimitResponse(overall_code=OK)
+    headers: dict[str, str] = {}
+    for decision in decisions:
+        response.statuses.append(status_of(decision))
+        if not decision.allowed and response.overall_code == OK:
+            response.overall_code = OVER_LIMIT
+            headers = decision_headers(decision)
+    for key, value in headers.items():
+        response.response_headers_to_add.add(key=key, value=value)
+    return Reply(response.SerializeToString(), trailing_metadata=headers)
+
+
+def status_of(decision: Decision) -> pb.RateLimitResponse.DescriptorStatus:
+    status = pb.RateLimitResponse.DescriptorStatus(code=OK if decision.allowed else OVER_LIMIT)
+    if decision.limit >= 0:
+        status.current_limit.requests_per_unit = min(decision.limit, UINT32_MAX)
+        status.current_limit.unit = UNITS.get(decision.window_us, Unit.UNIT_UNKNOWN)
+        status.current_limit.name = decision.rule
+        status.limit_remaining = min(max(decision.remaining, 0), UINT32_MAX)
+    if decision.reset_us >= 0:
+        status.duration_until_reset.FromMicroseconds(decision.reset_us)
+    return status
+
+
+def grpc_methods(services: Services, settings: Settings) -> dict[str, UnaryMethod]:
+    return {PATH: UnaryMethod(RateLimit(services, settings.rls_deadline_s).should_rate_limit)}
