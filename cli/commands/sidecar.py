@@ -49,6 +49,10 @@ def envoy(
         list[str] | None,
         typer.Option(help="KEY=HEADER, a further entry of the RLS descriptor; may be given again"),
     ] = None,
+    check_header: Annotated[
+        list[str] | None,
+        typer.Option(help="a request header that ext-authz-http checks see; may be given again"),
+    ] = None,
     failure_mode: Annotated[
         FailureMode, typer.Option(help="requests pass or not while no collector answers")
     ] = FailureMode.CLOSED,
@@ -77,6 +81,7 @@ def envoy(
         failure_mode=failure_mode,
         sampling_percent=sampling,
         descriptors=tuple(pair(entry, "KEY=HEADER") for entry in rls_descriptor or []),
+        check_headers=tuple(header.lower() for header in check_header or []),
     )
     print(f"# {full}: save as envoy.yaml, then")
     print(f"# envoy --config-path envoy.yaml --concurrency {concurrency}")

@@ -102,15 +102,28 @@ def ext_authz_http(sidecar: Sidecar) -> Config:
         "http_service": {
             "server_uri": {"uri": uri, "cluster": "collector_http", "timeout": CHECK_TIMEOUT},
             "path_prefix": "/authz",
-            "authorization_request": {"headers_to_add": identity(sidecar)},
+            "authorization_request": {
+                "headers_to_add": [
+                    *identity(sidecar),
+                    {"key": "x-mesh-destination", "value": sidecar.service},
+                ]
+            },
             "authorization_response": {
                 "allowed_upstream_headers": {"patterns": [{"prefix": "x-meshmeter-"}]},
                 "allowed_client_headers": {
-                    "patterns": [{"prefix": "x-meshmeter-"}, {"exact": "retry-after"}]
+                    "patterns": [
+                        {"prefix": "x-meshmeter-"},
+                        {"exact": "retry-after"},
+                        {"exact": "content-type"},
+                    ]
                 },
             },
         },
-        "allowed_headers": {"patterns": [{"exact": header} for header in SEEN_BY_HTTP_CHECKS]},
+        "allowed_headers": {
+            "patterns": [
+                {"exact": header} for header in (*SEEN_BY_HTTP_CHECKS, *sidecar.check_headers)
+            ]
+        },
     }
 
 

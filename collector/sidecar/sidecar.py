@@ -51,7 +51,8 @@ class Upstream:
 class Sidecar:
     """`inbound` and `app` go together; without them the application only calls others.
 
-    `descriptors` are further entries of a rate limit descriptor, as (key, request header).
+    `descriptors` are further entries of a rate limit descriptor, as (key, request header), and
+    `check_headers` further request headers that a check over HTTP sees (over gRPC it sees all).
     """
 
     service: str  # "frontend.shop"
@@ -66,6 +67,7 @@ class Sidecar:
     failure_mode: FailureMode = FailureMode.CLOSED
     sampling_percent: float = 100.0
     descriptors: tuple[tuple[str, str], ...] = ()
+    check_headers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_service(self.service)

@@ -40,7 +40,8 @@ def cart(**changes: object) -> Sidecar:
 @pytest.mark.parametrize("failure_mode", FailureMode)
 @pytest.mark.parametrize("door", Door)
 def test_envoy_accepts_every_door(door: Door, failure_mode: FailureMode, tmp_path: Path) -> None:
-    made = cart(door=door, failure_mode=failure_mode, descriptors=(("user", "x-user"),))
+    made = cart(door=door, failure_mode=failure_mode, descriptors=(("user", "x-user"),),
+                check_headers=("x-user",))  # fmt: skip
     path = tmp_path / "envoy.yaml"
     path.write_text(yaml.safe_dump(envoy_config(made)))
     assert validated(path) == ""
