@@ -7,7 +7,8 @@ CollectorError
 │   └── Unsupported        content type or encoding we do not speak (415, UNIMPLEMENTED)
 ├── Unready            ours, for now: send it again (503, UNAVAILABLE)
 │   ├── Overloaded         the outbox is full or its disk is
-│   └── StoreDown          ClickHouse does not answer
+│   └── StoreDown          ClickHouse does not answer, or cannot take more now
+├── StoreError         ClickHouse refused what it was asked; `code` is its error code
 └── InvalidSetting     the operator's: the process does not start
 """
 
@@ -42,6 +43,12 @@ class Overloaded(Unready):
 
 class StoreDown(Unready):
     pass
+
+
+class StoreError(CollectorError):
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class InvalidSetting(CollectorError):

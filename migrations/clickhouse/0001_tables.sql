@@ -1,7 +1,7 @@
 -- What is stored. Every table, and every target of a materialized view, keeps a deduplication
 -- window and syncs to disk on insert: a retried insert with the same token adds nothing.
 
-CREATE TABLE spans
+CREATE TABLE IF NOT EXISTS spans
 (
     time DateTime64(9) CODEC(Delta(8), ZSTD(1)) COMMENT 'start of the span',
     trace_id FixedString(16) CODEC(NONE),
@@ -29,7 +29,7 @@ TTL toDateTime(time) + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE TABLE requests
+CREATE TABLE IF NOT EXISTS requests
 (
     time DateTime64(9) CODEC(Delta(8), ZSTD(1)) COMMENT 'start of the request',
     source LowCardinality(String) CODEC(ZSTD(1)),
@@ -67,7 +67,7 @@ TTL toDateTime(time) + INTERVAL 7 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE TABLE decisions
+CREATE TABLE IF NOT EXISTS decisions
 (
     time DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     id String CODEC(ZSTD(1)) COMMENT 'returned to the sidecar with the answer',
@@ -99,7 +99,7 @@ TTL toDateTime(time) + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE TABLE dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters
 (
     time DateTime64(9) CODEC(Delta(8), ZSTD(1)) COMMENT 'when the request was accepted',
     signal LowCardinality(String) CODEC(ZSTD(1)),

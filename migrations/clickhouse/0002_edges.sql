@@ -2,7 +2,7 @@
 -- bucket b holds durations of [2^(b/8), 2^((b+1)/8)) microseconds, 0 to 255, so that a percentile
 -- read from it is at most 4.5 % off, and rows of any two periods add up.
 
-CREATE TABLE edges_1s
+CREATE TABLE IF NOT EXISTS edges_1s
 (
     time DateTime CODEC(Delta(4), ZSTD(1)),
     source LowCardinality(String) CODEC(ZSTD(1)),
@@ -21,7 +21,7 @@ TTL time + INTERVAL 1 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW edges_1s_from_requests TO edges_1s AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS edges_1s_from_requests TO edges_1s AS
 SELECT
     toDateTime(r.time) AS time,
     r.source AS source,
@@ -38,7 +38,7 @@ SELECT
 FROM requests AS r
 GROUP BY time, source, destination, reporter;
 
-CREATE TABLE edges_1m AS edges_1s
+CREATE TABLE IF NOT EXISTS edges_1m AS edges_1s
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(time)
 ORDER BY (toStartOfHour(time), source, destination, reporter, time)
@@ -46,7 +46,7 @@ TTL time + INTERVAL 30 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW edges_1m_from_edges_1s TO edges_1m AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS edges_1m_from_edges_1s TO edges_1m AS
 SELECT
     toStartOfMinute(time) AS time,
     source,
@@ -60,7 +60,7 @@ SELECT
 FROM edges_1s
 GROUP BY time, source, destination, reporter;
 
-CREATE TABLE edges_1h AS edges_1s
+CREATE TABLE IF NOT EXISTS edges_1h AS edges_1s
 ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfMonth(time)
 ORDER BY (source, destination, reporter, time)
@@ -68,7 +68,7 @@ TTL time + INTERVAL 400 DAY
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
     fsync_after_insert = 1, fsync_part_directory = 1;
 
-CREATE MATERIALIZED VIEW edges_1h_from_edges_1m TO edges_1h AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS edges_1h_from_edges_1m TO edges_1h AS
 SELECT
     toStartOfHour(time) AS time,
     source,
