@@ -1,0 +1,111 @@
+"""The match language: text to a predicate, or to a value, over an attribute bag.
+
+Source: Mixer's expression language (CEXL) as of istio 1.0; see docs/rules.md for the part of it
+that is here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from policy.attributes import VOCABULARY, Value, ValueType, text_of
+from policy.errors import InvalidRule
+from policy.expression.generate import Generator
+from policy.expression.syntax import parse
+from policy.expression.tokens import refused
+from policy.expression.typed import Apply, Attribute, Checker, Const, Lookup, Typed
+
+__all__ = ["Dimension", "Match", "Reference", "compile_dimension", "compile_match", "recorded"]
+
+Reference = tuple[str, str | None]  # an attribute, and the key when it is a map's entry
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    text: str
+    test: Callable[[Mapping[str, Value]], bool]
+    reads: tuple[Reference, ...]  # every attribute it may read
+    service: str | None  # matches only requests with this destination.service
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A value a quota is counted by, as text; "" when an attribute it needs is absent."""
+
+    text: str
+    value: Callable[[Mapping[str, Value]], Value]
+    reads: tuple[Reference, ...]
+
+    def read(self, bag: Mapping[str, Value]) -> str:
+        value = self.value(bag)
+        return value if isinstance(value, str) else text_of(value)
+
+
+def compile_match(text: str) -> Match:
+    """The empty text matches everything. Raises InvalidRule with line and column."""
+    if not text.strip():
+        return Match(text, lambda _bag: True, (), None)
+    tree, generator = checked(text)
+    if tree.type is not ValueType.BOOL:
+        raise refused(text, tree.at, f"the expression is {tree.type}, expected {ValueType.BOOL}")
+    test = generator.function(tree, otherwise=False)
+    return Match(text, test, tuple(dict.fromkeys(references(tree))), service_of(tree))
+
+
+def compile_dimension(text: str) -> Dimension:
+    """Raises InvalidRule with line and column."""
+    tree, generator = checked(text)
+    if tree.type is ValueType.STRING_MAP:
+        raise refused(text, tree.at, "a whole map cannot be counted by; name an entry with [ ]")
+    value = generator.function(tree, otherwise="")
+    return Dimension(text, value, tuple(dict.fromkeys(references(tree))))
+
+
+def checked(text: str) -> tuple[Typed, Generator]:
+    def refuse(at: int, reason: str) -> InvalidRule:
+        return refused(text, at, reason)
+
+    tree = Checker(VOCABULARY, refuse).typed(parse(text))
+    return tree, Generator(refuse)
+
+
+def references(tree: Typed) -> Iterator[Reference]:
+    match tree:
+        case Attribute(name):
+            yield name, None
+        case Lookup(of, Const(str() as key)):
+            yield of.name, key
+        case Lookup(of, key):
+            yield of.name, None
+            yield from references(key)
+        case Apply(_, operands):
+            for operand in operands:
+                yield from references(operand)
+        case Const():
+            return
+
+
+def service_of(tree: Typed) -> str | None:
+    """The literal of a top conjunct `destination.service == "..."`: what rules are indexed by."""
+    match tree:
+        case Apply("&&", operands):
+            return next(filter(None, map(service_of, operands)), None)
+        case Apply("==", (Attribute("destination.service"), Const(str() as service))):
+            return service
+        case Apply("==", (Const(str() as service), Attribute("destination.service"))):
+            return service
+    return None
+
+
+def recorded(references: tuple[Reference, ...], bag: Mapping[str, Any]) -> dict[str, str]:
+    """What these references found, written for a decision record."""
+    found: dict[str, str] = {}
+    for name, key in references:
+        value = bag.get(name)
+        if value is None:
+            continue
+        if key is None:
+            found[name] = text_of(value)
+        elif isinstance(value, Mapping) and (entry := value.get(key)) is not None:
+            found[f"{name}[{key}]"] = entry
+    return found

@@ -1,0 +1,72 @@
+"""The policy library's errors, by whose fault it is.
+
+PolicyError
+├── InvalidRule        the writer's: where in the rule, and why
+├── InvalidAttribute   the asker's: an attribute that cannot be read
+├── UnknownRule        no rule of that name
+├── NameTaken          a rule of that name exists
+├── Conflict           the rule has changed since it was read
+├── NoSnapshot         no rules were ever loaded: nothing can be decided
+├── CountersDown       the counters do not answer in time: the rule's own policy decides
+├── UnsuitableCounters the operator's: the server would forget counters silently
+└── RulesDown          the rule database does not answer
+"""
+
+
+class PolicyError(Exception):
+    pass
+
+
+class InvalidRule(PolicyError):
+    """`place` is a JSON pointer into the rule, "" for all of it; line and column count from 1."""
+
+    def __init__(self, place: str, reason: str, line: int = 0, column: int = 0) -> None:
+        self.place = place
+        self.reason = reason
+        self.line = line  # 0: the fault has no place inside the text
+        self.column = column
+        at = f" (line {line}, column {column})" if line else ""
+        super().__init__(f"{place or '/'}{at}: {reason}")
+
+    def within(self, place: str) -> "InvalidRule":
+        """The same fault, found inside `place`."""
+        return InvalidRule(place + self.place, self.reason, self.line, self.column)
+
+
+class InvalidAttribute(PolicyError):
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name}: {reason}")
+
+
+class UnknownRule(PolicyError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no rule {name!r}")
+
+
+class NameTaken(PolicyError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a rule {name!r} already")
+
+
+class Conflict(PolicyError):
+    def __init__(self, name: str, expected: int, actual: int) -> None:
+        self.actual = actual
+        super().__init__(f"rule {name!r} is at version {actual}, not {expected}")
+
+
+class NoSnapshot(PolicyError):
+    pass
+
+
+class CountersDown(PolicyError):
+    pass
+
+
+class UnsuitableCounters(PolicyError):
+    pass
+
+
+class RulesDown(PolicyError):
+    pass
