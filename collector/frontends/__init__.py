@@ -1,4 +1,4 @@
-"""The protocols we speak, a module each: `grpc_methods` or `http_routes` of services and settings."""
+"""The protocols we speak: each module makes methods or routes of services and settings."""
 
 from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
 

@@ -12,31 +12,14 @@ from contextlib import ExitStack
 
 import h2corn
 
-from collector.errors import InvalidSetting
-from collector.settings import host_port
 from collector.transport.asgi import Door
+from collector.transport.listening import hold_back, listener, refuse
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 4096
+ACCEPT_S = 0.05  # for what the kernel has already connected
+QUIESCE_S = 0.2  # for h2corn to stop accepting: a refused accept would end it
 Addresses = Sequence[tuple[str, int]]
-
-
-def listener(address: str, *, reuse_port: bool = False) -> socket.socket:
-    """Raises InvalidSetting, naming the address, when it cannot be had."""
-    host, port = host_port(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind((host, port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise InvalidSetting(f"cannot listen on {address}: {error.strerror}") from error
-    return sock
 
 
 def config(listeners: Sequence[socket.socket], drain_s: float) -> h2corn.Config:
@@ -80,23 +63,34 @@ async def serve(
         ]
         server = h2corn.Server(door, config(listeners, drain_s))
         serving = asyncio.create_task(server.serve())
-        stopping = asyncio.create_task(stop.wait())
         starting = asyncio.create_task(server.wait_started())
+        stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
             if starting.done() and not starting.exception():
                 bound = [sock.getsockname()[:2] for sock in listeners]
+                log.info("Serving", extra={"addresses": bound})
                 if started is not None:
                     started(bound)
-                log.info("Serving", extra={"addresses": bound})
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             door.lose_readiness()
             if not serving.done():
                 await asyncio.sleep(notice_s)
         finally:
-            stopping.cancel()
             starting.cancel()
-            door.lose_readiness()
-            server.shutdown()
-            door.end_streams()
+            stopping.cancel()
+            if not serving.done():
+                await drain(door, server, listeners)
             await serving
+
+
+async def drain(door: Door, server: h2corn.Server, listeners: Sequence[socket.socket]) -> None:
+    """New connections wait, those there are told to go, then new ones are refused."""
+    for sock in listeners:
+        hold_back(sock)
+    await asyncio.sleep(ACCEPT_S)
+    server.shutdown()
+    door.end_streams()
+    await asyncio.sleep(QUIESCE_S)
+    for sock in listeners:
+        refuse(sock)
