@@ -22,11 +22,12 @@ def envoy_config(sidecar: Sidecar) -> Config:
     """The bootstrap of `envoy --config-path`."""
     listeners = [outbound_listener(sidecar, upstream) for upstream in sidecar.upstreams]
     clusters = [
-        cluster(outbound_cluster(upstream), upstream.address) for upstream in sidecar.upstreams
+        service_cluster(outbound_cluster(upstream), upstream.address)
+        for upstream in sidecar.upstreams
     ]
     if sidecar.inbound and sidecar.app:
         listeners.insert(0, inbound_listener(sidecar, sidecar.inbound))
-        clusters.insert(0, cluster("app", sidecar.app))
+        clusters.insert(0, service_cluster("app", sidecar.app))
     return {
         "node": {
             "id": sidecar.node,
@@ -117,6 +118,13 @@ def listener(name: str, direction: str, address: Address, manager: Config) -> Co
         "address": socket_address(address),
         "filter_chains": [{"filters": [http]}],
     }
+
+
+def service_cluster(name: str, address: Address) -> Config:
+    """Speaks HTTP/2 to whom it is spoken to in HTTP/2, so that gRPC services work."""
+    protocols = {"use_downstream_protocol_config": {"http2_protocol_options": {}}}
+    options = {HTTP_OPTIONS: typed(HTTP_OPTIONS, protocols)}
+    return {**cluster(name, address), "typed_extension_protocol_options": options}
 
 
 def collector_grpc(sidecar: Sidecar) -> Config:
