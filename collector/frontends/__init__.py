@@ -1,8 +1,9 @@
 """The protocols we speak: each module makes methods or routes of services and settings."""
 
-from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
+from collector.frontends import als, envoy_ext_authz, envoy_ext_authz_http, envoy_rls
 
 GRPC = (
+    als,
     envoy_ext_authz,
     envoy_rls,
 )

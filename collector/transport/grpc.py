@@ -12,6 +12,8 @@ from inspect import isawaitable
 from time import monotonic
 from typing import Any
 
+from prometheus_client import Counter
+
 from collector.errors import CollectorError
 from collector.transport.framing import Frames
 from collector.transport.handlers import (
@@ -52,6 +54,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+FAILED = Counter("meshmeter_grpc_failed_calls", "gRPC calls ended by an error", ["method", "code"])
 
 Scope = Mapping[str, Any]
 
@@ -101,7 +105,10 @@ class GrpcApp:
             return
         except Exception as error:  # noqa: BLE001 (the edge: each becomes a status)
             response = response or Response(send)
-            await response.fail(as_rpc_error(error, scope["path"]))
+            failure = as_rpc_error(error, scope["path"])
+            known = scope["path"] if scope["path"] in self._methods else "unknown"
+            FAILED.labels(known, failure.code.name).inc()
+            await response.fail(failure)
             return
         if response is None and type(answer) is bytes:
             await send(START)

@@ -1,0 +1,73 @@
+"""Self-metrics of the report front-ends: what came, and what of it went no further.
+
+What they add up to is stated in docs/protocols/otlp.md: every message is in the outbox or dropped
+for a reason; every item of a message in the outbox is stored or a dead letter.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter
+
+from collector.errors import CollectorError, Malformed, TooLarge, Unready, Unsupported
+from collector.transport.reading import PeerLeft
+
+MESSAGES = Counter("meshmeter_report_messages", "Report messages received", ["protocol"])
+MESSAGES_DROPPED = Counter(
+    "meshmeter_report_messages_dropped",
+    "Report messages that did not reach the outbox",
+    ["protocol", "reason"],
+)
+BYTES = Counter(
+    "meshmeter_report_bytes", "Decompressed bytes of the messages in the outbox", ["protocol"]
+)
+ITEMS = Counter(
+    "meshmeter_report_items", "Spans or log entries of the messages in the outbox", ["protocol"]
+)
+ITEMS_DROPPED = Counter(
+    "meshmeter_report_items_dropped",
+    "Of these items, those refused at the door: they become dead letters",
+    ["protocol"],
+)
+WAITS = Counter(
+    "meshmeter_report_waits", "Times a stream waited for room in the outbox", ["protocol"]
+)
+
+REASONS: dict[type[CollectorError], str] = {
+    Malformed: "malformed",
+    TooLarge: "too_large",
+    Unsupported: "unsupported",
+    Unready: "overloaded",
+}
+
+
+@contextmanager
+def counted(protocol: str) -> Iterator[None]:
+    """Around the handling of one message, which is dropped when an error of the collector ends it.
+
+    `abandoned`: the peer went away or ran out of time before the answer; the message may be in
+    the outbox all the same.
+    """
+    MESSAGES.labels(protocol).inc()
+    try:
+        yield
+    except CollectorError as error:
+        reason = next((REASONS[kind] for kind in type(error).__mro__ if kind in REASONS), "other")
+        dropped(protocol, reason)
+        raise
+    except (asyncio.CancelledError, PeerLeft):
+        dropped(protocol, "abandoned")
+        raise
+
+
+def dropped(protocol: str, reason: str) -> None:
+    MESSAGES_DROPPED.labels(protocol, reason).inc()
+
+
+def stored(protocol: str, size: int, items: int, refused: int = 0) -> None:
+    """A message is in the outbox: its bytes, its items, and those of them refused at the door."""
+    BYTES.labels(protocol).inc(size)
+    ITEMS.labels(protocol).inc(items)
+    if refused:
+        ITEMS_DROPPED.labels(protocol).inc(refused)
