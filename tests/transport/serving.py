@@ -3,13 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import uvloop
 
-from collector.transport.asgi import Door
+from collector.transport.asgi import App, Door
 from collector.transport.grpc import GrpcMethods
 from collector.transport.http import RawHandler
 from collector.transport.server import serve
@@ -28,25 +28,24 @@ async def no_such_page(scope: Any, receive: Any, send: Any) -> None:
 class Serving:
     """`address` is host:port; `stop` drains and waits for the end."""
 
-    def __init__(self, door: Door, address: str, reuse_port: bool, drain_s: float) -> None:
+    def __init__(self, door: Door, address: str, **options: Any) -> None:
         self._started: Future[str] = Future()
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(
-            target=lambda: uvloop.run(self._serve(door, address, reuse_port, drain_s))
+            target=lambda: uvloop.run(self._serve(door, address, options))
         )
         self._thread.start()
         self.address = self._started.result(timeout=20)
 
-    async def _serve(self, door: Door, address: str, reuse_port: bool, drain_s: float) -> None:
+    async def _serve(self, door: Door, address: str, options: dict[str, Any]) -> None:
         self._loop = asyncio.get_running_loop()
         try:
             await serve(
                 door,
                 [address],
                 self._stopped,
-                reuse_port=reuse_port,
-                drain_s=drain_s,
-                started=lambda bound: self._started.set_result("%s:%d" % bound[0]),
+                started=lambda bound: self._started.set_result("{}:{}".format(*bound[0])),
+                **options,
             )
         except Exception as error:
             if self._started.done():
@@ -54,7 +53,7 @@ class Serving:
             self._started.set_exception(error)
 
     def begin_stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stopped.set)
+        self.release(self._stopped)
 
     def release(self, event: asyncio.Event) -> None:
         self._loop.call_soon_threadsafe(event.set)
@@ -70,11 +69,14 @@ def serving(
     grpc: GrpcMethods,
     raw: Mapping[str, RawHandler] | None = None,
     *,
+    fallback: App = no_such_page,
     address: str = "127.0.0.1:0",
-    reuse_port: bool = False,
     drain_s: float = 5.0,
+    **options: Any,
 ) -> Iterator[Serving]:
-    server = Serving(Door(grpc, raw or {}, {}, no_such_page), address, reuse_port, drain_s)
+    """`options` are those of `serve`."""
+    door = Door(grpc, raw or {}, {}, fallback)
+    server = Serving(door, address, drain_s=drain_s, **options)
     try:
         yield server
     finally:

@@ -4,7 +4,6 @@ import resource
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from queue import SimpleQueue
 
@@ -16,7 +15,7 @@ from collector.transport.framing import frame
 from collector.transport.grpc import StreamMethod, UnaryMethod
 from collector.transport.listening import listener
 from tests.transport.echo import METHODS, Echo, Patience
-from tests.transport.serving import Serving, serving
+from tests.transport.serving import serving
 from tests.waiting import eventually
 
 
@@ -45,10 +44,10 @@ def test_a_thousand_connections_are_all_answered(many_files, tmp_path):
     body = tmp_path / "body"
     body.write_bytes(frame(b"hello"))
     with serving(METHODS) as server:
+        url = f"http://{server.address}/t.Echo/Unary"
+        headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         load = subprocess.run(
-            ["h2load", "-n", "5000", "-c", "1000", "-m", "1", "-d", body]
-            + ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-            + [f"http://{server.address}/t.Echo/Unary"],
+            ["h2load", "-n", "5000", "-c", "1000", "-m", "1", "-d", body, *headers, url],
             capture_output=True,
             text=True,
             check=True,
@@ -81,7 +80,7 @@ def test_a_taken_port_is_named():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        address = "127.0.0.1:%d" % other.getsockname()[1]
+        address = f"127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(InvalidSetting, match=f"^cannot listen on {address}: Address already"):
             listener(address)
 
