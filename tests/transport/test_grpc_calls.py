@@ -203,13 +203,12 @@ def test_a_unary_call_is_answered_before_the_half_close():
     def name(metadata: Metadata, message: bytes) -> bytes:
         return metadata.identity.encode() + message
 
-    def talk() -> Iterator[bytes]:
-        yield b"!"
-        eventually(call.done)
-
     with (
         serving({"/t.Echo/Name": UnaryMethod(name)}) as server,
         grpc.insecure_channel(server.address) as channel,
     ):
-        call = channel.stream_unary("/t.Echo/Name").future(talk())
+        to_send: SimpleQueue[bytes] = SimpleQueue()
+        call = channel.stream_unary("/t.Echo/Name").future(iter(to_send.get, b"end"))
+        to_send.put(b"!")
         assert call.result(timeout=10) == b"127.0.0.1!"
+        to_send.put(b"end")

