@@ -1,0 +1,37 @@
+"""From raw reports to rows, in the worker.
+
+A decoder is deterministic: the same frozen group gives the same rows in the same order, whenever
+and wherever it is decoded, since a second insert under the same token is dropped unseen. So:
+no clock but the report's `received_ns`, no chance, no sets.
+"""
+
+from collections.abc import Callable, Iterable
+
+from collector.decoders import als, decisions, otlp_traces
+from collector.decoders.decoded import Collected, DeadLetter, Decoded
+from collector.decoders.lenient import Unreadable
+from collector.decoders.limits import Reason
+from collector.model import Report, Signal
+
+__all__ = ["DECODERS", "DeadLetter", "Decoded", "Decoder", "decode_group"]
+
+Decoder = Callable[[Report, Collected], None]  # raises Unreadable when nothing of it can be read
+
+DECODERS: dict[Signal, Decoder] = {
+    Signal.OTLP_TRACES: otlp_traces.decode,
+    Signal.ALS: als.decode,
+    Signal.DECISIONS: decisions.decode,
+}
+
+
+def decode_group(reports: Iterable[Report], group: int) -> Decoded:
+    """Every item of every report is a row, a dead letter, or skipped and counted."""
+    parts = {signal: Collected() for signal in DECODERS}
+    for report in reports:
+        part = parts[report.signal]
+        try:
+            DECODERS[report.signal](report, part)
+        except Unreadable as error:
+            refusal = (Reason.UNREADABLE, str(error))
+            part.dead.append(DeadLetter.of(report, refusal, report.body))
+    return Decoded.of(list(parts.values()), group)

@@ -1,0 +1,71 @@
+"""What a decoder makes of reports: rows, and dead letters for what cannot become one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from collector.decoders.limits import MAX_DEAD_ITEM_BYTES, Refusal
+from collector.decoders.text import cut
+from collector.model import Report, Signal
+from collector.store.tables import TABLES, DeadLetterRow, Row, columns
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An item that was accepted and cannot be stored, with the reason and its own bytes."""
+
+    time_ns: int  # when its request was accepted
+    signal: Signal
+    reason: str
+    detail: str
+    identity: str
+    item: bytes
+
+    @classmethod
+    def of(cls, report: Report, refusal: Refusal, item: bytes) -> "DeadLetter":
+        reason, detail = refusal
+        if len(item) > MAX_DEAD_ITEM_BYTES:
+            detail = f"{detail} (the first {MAX_DEAD_ITEM_BYTES} of its {len(item)} bytes)"
+        kept = item[:MAX_DEAD_ITEM_BYTES]
+        return cls(report.received_ns, report.signal, reason, cut(detail), report.identity, kept)
+
+    def row(self) -> DeadLetterRow:
+        return DeadLetterRow(
+            time=self.time_ns,
+            signal=self.signal,
+            reason=self.reason,
+            detail=self.detail,
+            identity=self.identity,
+            item=self.item,
+        )
+
+
+@dataclass
+class Collected:
+    """What a decoder adds to: rows of one table and dead letters, in the order of the reports."""
+
+    rows: list[Row] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    skipped: int = 0  # items that are not to be stored
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A group, decoded: what to insert, dead letters included."""
+
+    tables: dict[str, dict[str, list[Any]]]  # table -> column -> values, of equal lengths
+    dead: list[DeadLetter]
+    skipped: int
+
+    @classmethod
+    def of(cls, parts: Sequence[Collected], group: int) -> "Decoded":
+        dead = [letter for part in parts for letter in part.dead]
+        blocks: list[list[Row]] = [part.rows for part in parts]
+        blocks.append([letter.row() for letter in dead])
+        tables = {TABLES[type(rows[0])]: columns(rows, group) for rows in blocks if rows}
+        return cls(tables, dead, sum(part.skipped for part in parts))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by table."""
+        return {table: len(columns["_group"]) for table, columns in self.tables.items()}

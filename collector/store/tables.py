@@ -1,0 +1,112 @@
+"""A row of each table the worker writes, column by column; `_group` is added to all of them.
+
+Times are nanoseconds since 1970. What the columns mean is said in migrations/clickhouse.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+NO_TRACE = bytes(16)
+
+Event = tuple[int, str, dict[str, str]]  # time, name, attributes
+
+
+class SpanRow(NamedTuple):
+    time: int
+    trace_id: bytes
+    span_id: int
+    parent_id: int
+    service: str
+    name: str
+    kind: int
+    status: int
+    error: int
+    http_status: int
+    duration_ns: int
+    attributes: dict[str, str]
+    resource: dict[str, str]
+    events: list[Event]
+    weight: float
+
+
+class RequestRow(NamedTuple):
+    time: int
+    source: str
+    destination: str
+    reporter: str
+    node: str
+    protocol: str
+    method: str
+    host: str
+    path: str
+    status: int
+    error: int
+    denied: int
+    flags: str
+    details: str
+    rule: str
+    duration_ns: int
+    request_bytes: int
+    response_bytes: int
+    trace_id: bytes
+    span_id: int
+    request_id: str
+    log_id: str
+    source_principal: str
+    destination_principal: str
+    source_address: str
+    tags: dict[str, str]
+    weight: float
+
+
+class DecisionRow(NamedTuple):
+    time: int
+    id: str
+    allowed: int
+    rule: str = ""
+    rule_version: int = 0
+    snapshot_version: int = 0
+    decided_by: str = ""
+    reason: str = ""
+    protocol: str = ""
+    source: str = ""
+    destination: str = ""
+    source_principal: str = ""
+    method: str = ""
+    path: str = ""
+    request_id: str = ""
+    trace_id: bytes = NO_TRACE
+    quota_limit: int = -1
+    quota_remaining: int = -1
+    quota_key: str = ""
+    attributes: dict[str, str] = {}  # noqa: RUF012  (a tuple's default, never changed)
+    weight: float = 1.0
+
+
+class DeadLetterRow(NamedTuple):
+    time: int
+    signal: str
+    reason: str
+    detail: str
+    identity: str
+    item: bytes
+
+
+Row = SpanRow | RequestRow | DecisionRow | DeadLetterRow
+
+TABLES: dict[type[Row], str] = {
+    SpanRow: "spans",
+    RequestRow: "requests",
+    DecisionRow: "decisions",
+    DeadLetterRow: "dead_letters",
+}
+
+
+def columns(rows: Sequence[Row], group: int) -> dict[str, list[Any]]:
+    """Rows of one table, at least one, as the columns `Store.insert` takes."""
+    names = rows[0]._fields
+    found = {
+        name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)
+    }
+    found["_group"] = [group] * len(rows)
+    return found
