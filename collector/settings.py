@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,13 +22,13 @@ class Settings:
 
     data_dir: Path = setting(Path("data"), "directory of outbox and embedded servers")
     clickhouse_url: str = setting(
-        "clickhouse://127.0.0.1:19000/meshmeter", "ClickHouse, native protocol"
+        "", "ClickHouse, native protocol; empty: the embedded one at `store`"
     )
     rules_url: str = setting(
         "", "rules database, a SQLAlchemy URL; empty: SQLite in the data directory"
     )
-    redis_url: str = setting("redis://127.0.0.1:16379/0", "quota counters")
-    broker_url: str = setting("redis://127.0.0.1:16379/1", "Celery's broker")
+    redis_url: str = setting("", "quota counters; empty: the embedded Valkey")
+    broker_url: str = setting("", "Celery's broker; empty: the embedded Valkey")
     http: str = setting("127.0.0.1:4318", "host:port of the collector's HTTP side and API")
     grpc: str = setting("127.0.0.1:4317", "host:port of the collector's gRPC side")
     collector_url: str = setting("", "where workers reach this collector; empty: made from `http`")
@@ -39,6 +39,7 @@ class Settings:
     store_http: str = setting(
         "127.0.0.1:4323", "host:port of the embedded ClickHouse's health and metrics"
     )
+    valkey: str = setting("127.0.0.1:16379", "host:port of the embedded Valkey")
     internal_token: str = setting(
         "", "secret between collectors and workers; empty: the internal paths answer loopback only"
     )
@@ -64,13 +65,18 @@ class Settings:
                 values[entry.name] = kind(environ[name])
             except ValueError as error:
                 raise InvalidSetting(f"{name}={environ[name]!r} is not {kind.__name__}") from error
-        settings = cls(**values)
-        if not settings.rules_url:
-            path = settings.data_dir.absolute() / "rules.sqlite"
-            object.__setattr__(settings, "rules_url", f"sqlite:///{path}")
-        if not settings.collector_url:
-            object.__setattr__(settings, "collector_url", f"http://{settings.http}")
-        return settings
+        return cls(**values).derived()
+
+    def derived(self) -> Self:
+        """The same with every empty URL made from the addresses and the data directory."""
+        made = {
+            "clickhouse_url": f"clickhouse://{self.store}/meshmeter",
+            "rules_url": f"sqlite:///{self.data_dir.absolute() / 'rules.sqlite'}",
+            "redis_url": f"redis://{self.valkey}/0",
+            "broker_url": f"redis://{self.valkey}/1",
+            "collector_url": f"http://{self.http}",
+        }
+        return replace(self, **{name: getattr(self, name) or url for name, url in made.items()})
 
     def to_environ(self) -> dict[str, str]:
         """What `from_environ` would read these from: handed to child processes."""

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,29 +22,19 @@ EMBEDDED_ADDRESSES = (
     "beat_http",
     "store",
     "store_http",
+    "valkey",
 )
 
 
 def free_ports(settings: Settings, data_dir: Path) -> Settings:
-    """The same settings on ports that are free now, with everything in `data_dir`."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(len(EMBEDDED_ADDRESSES) + 1)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
+    """The same settings on ports that are free now, with everything embedded in `data_dir`."""
+    probes = {name: socket.create_server(("127.0.0.1", 0)) for name in EMBEDDED_ADDRESSES}
+    addresses = {name: f"127.0.0.1:{probe.getsockname()[1]}" for name, probe in probes.items()}
+    for probe in probes.values():
         probe.close()
-    valkey = ports.pop()
-    moved = {
-        name: f"127.0.0.1:{port}" for name, port in zip(EMBEDDED_ADDRESSES, ports, strict=True)
-    }
-    return replace(
-        settings,
-        **moved,
-        data_dir=data_dir,
-        clickhouse_url=f"clickhouse://{moved['store']}/meshmeter",
-        rules_url=f"sqlite:///{data_dir.absolute() / 'rules.sqlite'}",
-        redis_url=f"redis://127.0.0.1:{valkey}/0",
-        broker_url=f"redis://127.0.0.1:{valkey}/1",
-        collector_url=f"http://{moved['http']}",
-    )
+    urls = dict.fromkeys(("clickhouse_url", "rules_url", "redis_url", "broker_url"), "")
+    moved = replace(settings, **addresses, **urls, collector_url="", data_dir=data_dir)
+    return moved.derived()
 
 
 def prepare(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -60,17 +49,17 @@ def prepare(settings: Settings, environ: Mapping[str, str]) -> None:
             f"the data directory {settings.data_dir} is not writable ({error.strerror}); "
             f"choose another with --data-dir or {PREFIX}DATA_DIR"
         ) from error
-    names = [*EMBEDDED_ADDRESSES]
+    unused = set()
     if not runs_store(environ):
-        names = [name for name in names if not name.startswith("store")]
-    for name in names:
-        address = getattr(settings, name)
-        taken(address, f"{PREFIX}{name.upper()}")
-    if runs_valkey(environ):
-        taken(urlsplit(settings.redis_url).netloc, f"{PREFIX}REDIS_URL")
+        unused |= {"store", "store_http"}
+    if not runs_valkey(environ):
+        unused |= {"valkey"}
+    for name in EMBEDDED_ADDRESSES:
+        if name not in unused:
+            refuse_taken(getattr(settings, name), f"{PREFIX}{name.upper()}")
 
 
-def taken(address: str, variable: str) -> None:
+def refuse_taken(address: str, variable: str) -> None:
     """Raises InvalidSetting when something listens at `address` already."""
     host, port = host_port(address)
     try:
@@ -97,7 +86,7 @@ def embedded_specs(settings: Settings, environ: Mapping[str, str]) -> list[Child
     if runs_valkey(environ):
         from embedded.valkey import valkey_command
 
-        host, port = host_port(urlsplit(settings.redis_url).netloc)
+        host, port = host_port(settings.valkey)
         command = valkey_command(settings.data_dir / "valkey", host, port)
         specs.append(ChildSpec("valkey", command, valkey_ready(host, port)))
     if runs_store(environ):
