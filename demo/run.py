@@ -1,0 +1,138 @@
+"""The demo: the embedded set, the shop behind its Envoys, one quota, and customers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from collector.errors import StoreDown
+from collector.settings import Settings, host_port
+from collector.sidecar.sidecar import Address, Sidecar
+from collector.store.client import Store
+from collector.store.queries.service_graph import service_graph
+from demo.books import Books
+from demo.plan import planned
+from demo.ports import free_ports
+from demo.processes import TRAFFIC, shop_specs, traffic_spec
+from demo.quota import create, quota_rule
+from demo.reconcile import disagreements
+from demo.report import report
+from demo.topology import CALLERS, MOBILE, SERVICES
+from launch.embedded import start
+from launch.supervisor import Supervisor
+
+TOLD_EVERY_S = 5.0
+
+
+class Interrupted(Exception):
+    """Asked to stop before the end."""
+
+
+@dataclass
+class Demo:
+    """`start`, then either the supervisor's `watch` or `measure`; `supervisor.stop` ends it."""
+
+    settings: Settings
+    supervisor: Supervisor
+    envoy: Path
+    rate: float
+    say: Callable[[str], None]
+
+    def start(self) -> list[Sidecar]:
+        """Everything but the customers. Raises ChildFailed, httpx.HTTPError."""
+        start(self.supervisor, self.settings)
+        (mobile,) = (caller for caller in CALLERS if caller.name == MOBILE)
+        rule = quota_rule(self.rate, mobile.share)
+        create(self.settings.collector_url, rule)
+        self.say(f"created the quota {rule['name']} through the API")
+        grpc, http = (
+            Address(*host_port(address)) for address in (self.settings.grpc, self.settings.http)
+        )
+        sidecars = planned(SERVICES, CALLERS, grpc, http, free_ports())
+        self.supervisor.specs = shop_specs(sidecars, self.envoy, self.directory)
+        self.supervisor.start(lambda name: self.say(f"starting {name}"))
+        return sidecars
+
+    def open_doors(self) -> None:
+        """Customers come. Raises ChildFailed."""
+        self.supervisor.specs = [traffic_spec(self.directory, self.rate)]
+        self.supervisor.start(lambda _name: self.say(f"customers: {self.rate:g} requests a second"))
+
+    def close_doors(self) -> None:
+        """No customer comes any more, and all were answered."""
+        traffic = self.supervisor.children[TRAFFIC]
+        traffic.process.terminate()
+        traffic.process.wait(traffic.spec.stop_s)
+
+    def measure(self, sidecars: list[Sidecar], seconds: float) -> tuple[dict[str, Any], list[str]]:
+        """The report, and what does not agree in it.
+
+        Raises Interrupted, ChildFailed, httpx.HTTPError, StoreDown.
+        """
+        store = Store(self.settings.clickhouse_url)
+        with httpx.Client(timeout=5) as client:
+            books = Books(sidecars, self.settings.collector_url, store, client)
+            self.begin_books(books)
+            self.open_doors()
+            begun_ns = time.time_ns()
+            first_edge_s = self.watch_traffic(books, store, seconds)
+            self.close_doors()
+            self.say("customers are gone; waiting until everything is stored")
+            settled = books.settled(self.stopped)
+            if self.stopped():
+                raise Interrupted
+            accounts = books.accounts()
+            edges = service_graph(store, begun_ns, time.time_ns())
+        faults = disagreements(accounts)
+        if not settled:
+            faults.append(f"the pipeline still holds {books.pending()} reports")
+        faults += [
+            f"{name} ended by itself with code {child.process.returncode}"
+            for name, child in self.supervisor.children.items()
+            if name != TRAFFIC and child.process.poll() is not None
+        ]
+        return report(accounts, edges, first_edge_s), faults
+
+    def begin_books(self, books: Books) -> None:
+        """What an earlier demo left in this data directory is stored first, and not counted."""
+        if books.pending():
+            books.settled(self.stopped)
+        books.before = books.accounts()
+
+    def watch_traffic(self, books: Books, store: Store, seconds: float) -> float | None:
+        """Seconds until the store's service graph had its first edge; None: it had none."""
+        begun_s, begun_ns = time.monotonic(), time.time_ns()
+        told_s, first_edge_s = begun_s, None
+        while (now_s := time.monotonic()) < begun_s + seconds:
+            if self.supervisor.stop_event.wait(0.1):
+                raise Interrupted
+            if first_edge_s is None and edges_since(store, begun_ns):
+                first_edge_s = time.monotonic() - begun_s
+            if now_s - told_s > TOLD_EVERY_S:
+                told_s = now_s
+                self.tell(books, now_s - begun_s)
+        return first_edge_s
+
+    def tell(self, books: Books, since_s: float) -> None:
+        accounts = books.accounts()
+        self.say(
+            f"{since_s:.0f} s: {accounts.envoy.requests} requests at the sidecars, "
+            f"{accounts.envoy.denied} denied, {accounts.stored.requests} stored"
+        )
+
+    def stopped(self) -> bool:
+        return self.supervisor.stop_event.is_set()
+
+    @property
+    def directory(self) -> Path:
+        return self.settings.data_dir / "demo"
+
+
+def edges_since(store: Store, begun_ns: int) -> bool:
+    try:
+        return bool(service_graph(store, begun_ns, time.time_ns()))
+    except StoreDown:
+        return False
