@@ -112,7 +112,9 @@ def text_of(value: Value) -> str:
 
 
 _UNITS_US = {"ns": 1e-3, "us": 1, "µs": 1, "ms": 1e3, "s": 1e6, "m": 60e6, "h": 3600e6}
-_DURATION = re.compile(r"[+-]?(?:0|(?:(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:ns|us|µs|ms|s|m|h))+)")
+_DURATION = re.compile(
+    r"[+-]?(?:0|(?:(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:ns|us|µs|ms|s|m|h))+)"
+)
 _PART = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)")
 
 
@@ -168,7 +170,7 @@ EXPECTED: Mapping[ValueType, str] = {
 
 
 def bag_from_json(document: Mapping[str, object]) -> AttributeBag:
-    """Raises InvalidAttribute for a name that is not in the vocabulary or a value of another type."""
+    """Raises InvalidAttribute for an unknown name or a value of another type."""
     values: dict[str, Value] = {}
     for name, value in document.items():
         kind = VOCABULARY.get(name)

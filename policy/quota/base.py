@@ -1,0 +1,88 @@
+"""What an algorithm and a counter store agree on.
+
+All times are integer microseconds: exact in Python and, below 2**53, in Lua's doubles.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from policy.errors import InvalidRule
+
+EXACT = 2**52  # products below this are exact in a double, and so are their quotients' floors
+MAX_LIMIT = 10**15
+MAX_WINDOW_US = 366 * 86_400 * 1_000_000
+State = tuple[int, int]  # what a store keeps for one key; its meaning is the algorithm's
+
+
+class Grant(NamedTuple):
+    """`remaining` is what is left after this take; the times count from now.
+
+    `reset_us`: until the quota is whole again. `retry_after_us`: 0 when granted, -1 when so large
+    an amount can never pass.
+    """
+
+    granted: bool
+    remaining: int
+    reset_us: int
+    retry_after_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """`limit` per window. `burst` is how much may pass at once, by a token bucket only."""
+
+    algorithm: str
+    limit: int
+    window_us: int
+    burst: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.limit <= MAX_LIMIT:
+            raise InvalidRule("/limit", f"{self.limit}, expected 1 to {MAX_LIMIT}")
+        if not 0 < self.window_us <= MAX_WINDOW_US:
+            raise InvalidRule("/window", "expected 0.000001 to 31622400 seconds (366 days)")
+        if not 0 < self.burst <= MAX_LIMIT:
+            raise InvalidRule("/burst", f"{self.burst}, expected 1 to {MAX_LIMIT}")
+
+
+class Take(NamedTuple):
+    key: str
+    quota: Quota
+    amount: int
+
+
+class Outcome(NamedTuple):
+    """`state` is to be kept for `keep_us` if, and only if, everything asked together is granted."""
+
+    grant: Grant
+    state: State
+    keep_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """`take` and its Lua twin do the same to the digit.
+
+    `lua` is the body of `function(first, second, limit, window, burst, amount, now)`, the state's
+    two numbers being nil for a key never seen. It returns granted, remaining, reset, retry, first,
+    second. `check` raises InvalidRule for a quota that it cannot count exactly.
+    """
+
+    name: str
+    letter: str  # in the key, so that a rule whose algorithm changes starts afresh
+    take: Callable[[Quota, State | None, int, int], Outcome]
+    lua: str
+    check: Callable[[Quota], None]
+
+
+class Counters(Protocol):
+    async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
+        """Charges all of them or, when one is refused, none. Raises CountersDown."""
+
+
+def reduced(quota: Quota) -> tuple[int, int]:
+    """Window and limit without their common factor: one token is window / limit microseconds."""
+    common = math.gcd(quota.window_us, quota.limit)
+    return quota.window_us // common, quota.limit // common

@@ -1,0 +1,92 @@
+"""Token bucket as one instant per key (GCRA).
+
+The instant is `full_at`: when the bucket would be full again, in microseconds and a remainder in
+parts of `limit`, for one token is seldom a whole number of microseconds. Taking a token moves it
+window / limit into the future. Bursts of up to `burst` pass; the long-run rate is limit / window
+exactly. A changed limit keeps the instant, so the share already used stays used.
+
+Source: ITU-T I.371, generic cell rate algorithm, virtual scheduling form.
+"""
+
+from policy.errors import InvalidRule
+from policy.quota.base import EXACT, Algorithm, Grant, Outcome, Quota, State, reduced
+
+
+def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome:
+    window, parts = reduced(quota)
+    now = now_us * parts
+    capacity = quota.burst * window
+    # A clock that stepped back, or a smaller burst, must not leave a debt beyond the whole bucket.
+    first, second = state or (now_us, 0)
+    used = min(max(first * parts + min(second, parts - 1) - now, 0), capacity)
+    wanted = amount * window
+    granted = used + wanted <= capacity
+    retry = 0
+    if granted:
+        used += wanted
+    elif amount > quota.burst:
+        retry = -1
+    else:
+        retry = -((capacity - used - wanted) // parts)
+    reset = -(-used // parts)
+    grant = Grant(granted, (capacity - used) // window, reset, retry)
+    return Outcome(grant, divmod(now + used, parts), reset)
+
+
+# The same with pairs (microseconds, parts), for the products above would pass 2**53 in a double.
+LUA = """
+local common, rest = window, limit
+while rest > 0 do common, rest = rest, common % rest end
+local parts = limit / common
+local whole = math.floor(window / limit)
+local part = window / common - whole * parts
+local function span(tokens)
+  local over = tokens * part
+  local carry = math.floor(over / parts)
+  return tokens * whole + carry, over - carry * parts
+end
+local used, used_part = 0, 0
+if first then
+  used, used_part = first - now, math.min(second, parts - 1)
+  if used < 0 then used, used_part = 0, 0 end
+end
+local capacity, capacity_part = span(burst)
+if used > capacity or (used == capacity and used_part > capacity_part) then
+  used, used_part = capacity, capacity_part
+end
+local granted, retry = 0, -1
+if amount <= burst then
+  local wanted, wanted_part = span(amount)
+  local after, after_part = used + wanted, used_part + wanted_part
+  if after_part >= parts then after, after_part = after + 1, after_part - parts end
+  if after < capacity or (after == capacity and after_part <= capacity_part) then
+    granted, retry, used, used_part = 1, 0, after, after_part
+  else
+    retry = after - capacity
+    if after_part > capacity_part then retry = retry + 1 end
+  end
+end
+local left, left_part = capacity - used, capacity_part - used_part
+if left_part < 0 then left, left_part = left - 1, left_part + parts end
+local function fits(tokens)
+  local need, need_part = span(tokens)
+  return need < left or (need == left and need_part <= left_part)
+end
+local remaining = math.min(burst, math.floor((left + left_part / parts) / (whole + part / parts)))
+while remaining > 0 and not fits(remaining) do remaining = remaining - 1 end
+while remaining < burst and fits(remaining + 1) do remaining = remaining + 1 end
+local reset = used
+if used_part > 0 then reset = reset + 1 end
+return granted, remaining, reset, retry, now + used, used_part
+"""
+
+
+def check(quota: Quota) -> None:
+    window, parts = reduced(quota)
+    if quota.burst * quota.window_us // quota.limit > EXACT // 2:
+        raise InvalidRule("/burst", "the bucket would take more than 71 years to fill")
+    if quota.burst * parts > EXACT or parts > EXACT or window > EXACT:
+        raise InvalidRule("/limit", "too large to be counted exactly; choose a rounder number")
+
+
+TOKEN_BUCKET = Algorithm("token-bucket", "t", take, LUA, check)
