@@ -1,0 +1,8 @@
+"""What was accepted, on disk until it is in ClickHouse."""
+
+from collector.outbox.metrics import OutboxMetrics
+from collector.outbox.outbox import Outbox
+from collector.outbox.refusals import Refusal
+from collector.outbox.values import Group, OutboxStats
+
+__all__ = ["Group", "Outbox", "OutboxMetrics", "OutboxStats", "Refusal"]

@@ -1,0 +1,152 @@
+"""The outbox: append, freeze, read, mark done, tell.
+
+Everything that writes goes through one thread and is on disk when the call returns. A segment log
+could stand in its place: see docs/adr/0003-outbox-over-http.md.
+"""
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from collector.errors import InvalidSetting
+from collector.model import Report, Signal
+from collector.outbox import statements
+from collector.outbox.ballast import Ballast
+from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
+from collector.outbox.refusals import Full, Slow
+from collector.outbox.values import Group, OutboxStats
+from collector.outbox.writer import Writer
+
+REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
+KEEP_DONE_S = 900  # far above any lease
+PURGE_GROUPS = 16  # in one transaction: nobody should wait long for it
+FORGET_DIGESTS = 10_000
+WAITING_BYTES = 64 * 1024 * 1024  # submitted and not yet committed
+CALL_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
+
+
+class Outbox:
+    """Held by one process. Thread-safe; `append` belongs to the event loop."""
+
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        *,
+        ballast_bytes: int = 2 * WAL_PAGES * PAGE_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises InvalidSetting when no file can be kept in `directory`."""
+        self._clock = clock
+        self._file = OutboxFile(directory, max_bytes, int(clock()) - REMEMBER_S)
+        self.collector_id = self._file.collector_id
+        try:
+            self._ballast = Ballast(self._file.path.with_suffix(".ballast"), ballast_bytes)
+        except OSError as error:
+            self._file.close()
+            raise InvalidSetting(f"no room for the outbox in {directory}: {error}") from error
+        self._reserve_pages = ballast_bytes // PAGE_BYTES
+        self._waiting_bytes = 0
+        self._writer = Writer(self._file.connection, self._make_room)
+        self._writer.start()
+
+    async def append(self, reports: Sequence[Report]) -> int:
+        """On disk, all or none, when it returns: how many were new. Raises Overloaded."""
+        size = sum(len(report.body) for report in reports)
+        if self._waiting_bytes + size > WAITING_BYTES and self._waiting_bytes:
+            raise Slow("the outbox's disk is too slow for what arrives")
+        self._waiting_bytes += size
+        try:
+            return await self._writer.submit_from_loop(lambda writing: self._add(writing, reports))
+        finally:
+            self._waiting_bytes -= size
+
+    def freeze_group(self, max_bytes: int) -> int:
+        """The id of a new group of the oldest reports in none, 0 if there are none."""
+        return self._call(lambda writing: statements.freeze(writing, max_bytes))
+
+    def lease_groups(
+        self, window: int, max_attempts: int, lease_s: Callable[[int], float]
+    ) -> tuple[list[Group], list[tuple[int, str]]]:
+        """Groups to hand out now, so that at most `window` are out; and the (id, reason) of
+        those quarantined instead. `lease_s` maps how often it was sent to the next lease."""
+        return self._call(
+            lambda writing: statements.lease(writing, self._clock(), window, max_attempts, lease_s)
+        )
+
+    def begin_attempt(self, group: int) -> list[Report]:
+        """Counts the attempt, then reads the group; empty when it is not pending (any more)."""
+        if not self._call(lambda writing: statements.begin_attempt(writing, group)):
+            return []
+        return self.read_group(group)
+
+    def read_group(self, group: int) -> list[Report]:
+        """Always the same reports in the same order; empty when the group is purged."""
+        with contextlib.closing(self._file.reader()) as reading:
+            rows = reading.execute(
+                "SELECT signal, body, received_ns, identity FROM requests, groups"
+                " WHERE groups.id = ? AND requests.id BETWEEN first_request AND last_request"
+                " ORDER BY requests.id",
+                (group,),
+            )
+            return [Report(Signal(signal), *rest) for signal, *rest in rows]
+
+    def mark_done(self, group: int) -> bool:
+        """True the first time."""
+        return self._call(lambda writing: statements.finish(writing, group, self._clock()))
+
+    def mark_failed(self, group: int, reason: str) -> None:
+        """The group's own fault: tried again when its lease ends, quarantined in the end."""
+        self._call(lambda writing: statements.end_attempt(writing, group, reason))
+
+    def put_back(self, group: int, retry_in_s: float, *, taken: bool) -> None:
+        """Not its fault. `taken`: an attempt had begun, which then does not count."""
+        at_s = self._clock() + retry_in_s
+        self._call(lambda writing: statements.put_back(writing, group, at_s, taken=taken))
+
+    def purge(self) -> None:
+        """Drop what was done a while ago, and digests too old to matter. Call now and then."""
+        now_s = self._clock()
+        self._call(lambda writing: statements.purge(writing, now_s - KEEP_DONE_S, PURGE_GROUPS))
+        self._call(
+            lambda writing: statements.forget(writing, int(now_s) - REMEMBER_S, FORGET_DIGESTS)
+        )
+        self._call(lambda _writing: self._ballast.restore())
+
+    def stats(self) -> OutboxStats:
+        return self._call(lambda writing: statements.stats(writing, self._clock()))
+
+    def trouble(self) -> str:
+        """Why nothing is accepted, "" when all is well: a readiness check."""
+        return self._writer.failure
+
+    def close(self) -> None:
+        """Commits what was submitted. A closed outbox refuses."""
+        self._writer.stop()
+        self._file.close()
+
+    def _call(self, run: Callable[[sqlite3.Connection], T]) -> T:
+        return self._writer.submit(run).result(CALL_TIMEOUT_S)
+
+    def _add(self, writing: sqlite3.Connection, reports: Sequence[Report]) -> int:
+        if not self._ballast.held and free_pages(writing) < self._reserve_pages:
+            raise Full("the outbox's disk is full")
+        keyed = [(report, statements.digest(report)) for report in reports]
+        return statements.add(writing, keyed)
+
+    def _make_room(self, writing: sqlite3.Connection) -> None:
+        """Done groups are kept only as long as there is room; then the ballast goes."""
+        if shutil.disk_usage(self._file.path.parent).free < WAL_PAGES * PAGE_BYTES:
+            self._ballast.drop()
+        statements.purge(writing, self._clock(), PURGE_GROUPS)
+
+
+def free_pages(connection: sqlite3.Connection) -> int:
+    count: int = connection.execute("PRAGMA main.freelist_count").fetchone()[0]
+    return count

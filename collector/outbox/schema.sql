@@ -1,0 +1,55 @@
+-- The outbox file. Nothing is updated in `requests`: a row rewritten is a body written twice.
+
+CREATE TABLE IF NOT EXISTS identity
+(
+    collector_id TEXT NOT NULL -- part of every deduplication token
+);
+
+CREATE TABLE IF NOT EXISTS requests
+(
+    id INTEGER PRIMARY KEY, -- ascending: a group is a range of them
+    signal TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    received_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS groups
+(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: part of the deduplication token
+    first_request INTEGER NOT NULL,
+    last_request INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0, -- 0 pending, 1 done, 2 quarantined
+    sends INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease_until_s REAL NOT NULL DEFAULT 0,
+    failure TEXT NOT NULL DEFAULT '', -- the last fault of its own
+    done_s REAL NOT NULL DEFAULT 0
+);
+
+CREATE INDEX IF NOT EXISTS groups_by_state ON groups (state, id);
+
+-- Digests of purged requests, so that a late retry is still known.
+CREATE TABLE IF NOT EXISTS digests
+(
+    id INTEGER PRIMARY KEY,
+    received_s INTEGER NOT NULL,
+    digest BLOB NOT NULL
+);
+
+-- In memory, made anew at each start. On disk the digests' random order would dirty a page of
+-- 64 KiB for every small report.
+CREATE TABLE volatile.recent
+(
+    digest BLOB PRIMARY KEY
+) WITHOUT ROWID;
+
+CREATE TABLE volatile.unfrozen
+(
+    requests INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+);

@@ -1,0 +1,205 @@
+"""What is done in the outbox's file, each inside a transaction of the writer's."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from collector.model import Report
+from collector.outbox.values import Group, OutboxStats
+
+PENDING, DONE, QUARANTINED = 0, 1, 2
+
+ADD = """
+INSERT INTO requests (signal, identity, received_ns, digest, size, body)
+VALUES (?, ?, ?, ?, ?, ?)
+"""
+
+DUE = """
+SELECT id, requests, bytes, sends, attempts, failure
+FROM groups
+WHERE state = 0 AND lease_until_s <= ?
+ORDER BY id
+"""
+
+# Those with a fault of their own wait out their lease without keeping others from being sent.
+IN_FLIGHT = "SELECT count(*) FROM groups WHERE state = 0 AND lease_until_s > ? AND failure = ''"
+
+PENDING_TOTALS = """
+SELECT ifnull(sum(requests), 0), count(*), ifnull(sum(bytes), 0), min(first_request)
+FROM groups
+WHERE state = 0
+"""
+
+FROZEN_UP_TO = "SELECT ifnull((SELECT last_request FROM groups ORDER BY id DESC LIMIT 1), 0)"
+
+NO_ANSWER = "a worker took it and was not heard of again"
+
+
+def digest(report: Report) -> bytes:
+    """The same for the same bytes from the same sender."""
+    found = hashlib.sha256(f"{len(report.identity)}:{report.identity}:{report.signal}:".encode())
+    found.update(report.body)
+    return found.digest()[:16]
+
+
+def add(connection: sqlite3.Connection, reports: Sequence[tuple[Report, bytes]]) -> int:
+    """Returns how many were new."""
+    added = size = 0
+    for report, key in reports:
+        known = connection.execute("INSERT OR IGNORE INTO volatile.recent VALUES (?)", (key,))
+        if known.rowcount == 0:
+            continue
+        length = len(report.body)
+        row = (report.signal.value, report.identity, report.received_ns, key, length, report.body)
+        connection.execute(ADD, row)
+        added += 1
+        size += length
+    if added:
+        connection.execute(
+            "UPDATE volatile.unfrozen SET requests = requests + ?, bytes = bytes + ?",
+            (added, size),
+        )
+    return added
+
+
+def freeze(connection: sqlite3.Connection, max_bytes: int) -> int:
+    """Returns the new group's id, 0 when there is nothing to freeze."""
+    frozen = connection.execute(FROZEN_UP_TO).fetchone()[0]
+    ids: list[int] = []
+    total = 0
+    rows = connection.execute("SELECT id, size FROM requests WHERE id > ? ORDER BY id", (frozen,))
+    for request, size in rows:
+        if ids and total + size > max_bytes:
+            break
+        ids.append(request)
+        total += size
+    rows.close()
+    if not ids:
+        return 0
+    made = connection.execute(
+        "INSERT INTO groups (first_request, last_request, requests, bytes) VALUES (?, ?, ?, ?)",
+        (ids[0], ids[-1], len(ids), total),
+    )
+    connection.execute(
+        "UPDATE volatile.unfrozen SET requests = requests - ?, bytes = bytes - ?",
+        (len(ids), total),
+    )
+    return made.lastrowid or 0
+
+
+def lease(
+    connection: sqlite3.Connection,
+    now_s: float,
+    window: int,
+    max_attempts: int,
+    lease_s: Callable[[int], float],
+) -> tuple[list[Group], list[tuple[int, str]]]:
+    """Groups to hand out now, and those just quarantined with the last thing known of each."""
+    room = window - connection.execute(IN_FLIGHT, (now_s,)).fetchone()[0]
+    leased: list[Group] = []
+    quarantined: list[tuple[int, str]] = []
+    for group, requests, size, sends, attempts, failure in connection.execute(
+        DUE, (now_s,)
+    ).fetchall():
+        reason = failure or (NO_ANSWER if attempts else "")
+        if attempts >= max_attempts:
+            connection.execute(
+                "UPDATE groups SET state = ?, failure = ? WHERE id = ?",
+                (QUARANTINED, reason, group),
+            )
+            quarantined.append((group, reason))
+        elif len(leased) < room:
+            connection.execute(
+                "UPDATE groups SET sends = sends + 1, lease_until_s = ?, failure = ? WHERE id = ?",
+                (now_s + lease_s(sends), reason, group),
+            )
+            leased.append(Group(group, requests, size, sends + 1, attempts))
+    return leased, quarantined
+
+
+def begin_attempt(connection: sqlite3.Connection, group: int) -> bool:
+    """False when the group is not pending. On disk first: a group may kill whoever reads it."""
+    taken = connection.execute(
+        "UPDATE groups SET attempts = attempts + 1 WHERE id = ? AND state = ?", (group, PENDING)
+    )
+    return taken.rowcount == 1
+
+
+def end_attempt(connection: sqlite3.Connection, group: int, reason: str) -> None:
+    """A fault of the group's own: the attempt counts."""
+    connection.execute(
+        "UPDATE groups SET failure = ? WHERE id = ? AND state = ?", (reason, group, PENDING)
+    )
+
+
+def put_back(connection: sqlite3.Connection, group: int, retry_at_s: float, *, taken: bool) -> None:
+    """Not the group's fault: the attempt, if one was begun, does not count."""
+    connection.execute(
+        "UPDATE groups SET lease_until_s = ?, attempts = max(0, attempts - ?)"
+        " WHERE id = ? AND state = ?",
+        (retry_at_s, int(taken), group, PENDING),
+    )
+
+
+def finish(connection: sqlite3.Connection, group: int, now_s: float) -> bool:
+    """True the first time."""
+    done = connection.execute(
+        "UPDATE groups SET state = ?, done_s = ? WHERE id = ? AND state != ?",
+        (DONE, now_s, group, DONE),
+    )
+    return done.rowcount == 1
+
+
+def purge(connection: sqlite3.Connection, done_before_s: float, limit: int) -> int:
+    """Delete groups done before that moment, at most `limit`; their digests are kept."""
+    rows = connection.execute(
+        "SELECT id, first_request, last_request FROM groups WHERE state = ? AND done_s <= ?"
+        " ORDER BY id LIMIT ?",
+        (DONE, done_before_s, limit),
+    ).fetchall()
+    for group, first, last in rows:
+        connection.execute(
+            "INSERT INTO digests (received_s, digest)"
+            " SELECT received_ns / 1000000000, digest FROM requests WHERE id BETWEEN ? AND ?",
+            (first, last),
+        )
+        connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", (first, last))
+        connection.execute("DELETE FROM groups WHERE id = ?", (group,))
+    return len(rows)
+
+
+def forget(connection: sqlite3.Connection, before_s: int, limit: int) -> None:
+    """Digests older than that may come again."""
+    old = connection.execute(
+        "SELECT id, digest FROM (SELECT * FROM digests ORDER BY id LIMIT ?) WHERE received_s < ?",
+        (limit, before_s),
+    ).fetchall()
+    connection.executemany("DELETE FROM digests WHERE id = ?", [(row[0],) for row in old])
+    connection.executemany("DELETE FROM volatile.recent WHERE digest = ?", [(r[1],) for r in old])
+
+
+def stats(connection: sqlite3.Connection, now_s: float) -> OutboxStats:
+    requests, groups, size, first = connection.execute(PENDING_TOTALS).fetchone()
+    waiting, waiting_bytes = connection.execute("SELECT * FROM volatile.unfrozen").fetchone()
+    if first is None:
+        first = connection.execute(FROZEN_UP_TO).fetchone()[0] + 1
+    oldest = connection.execute(
+        "SELECT received_ns FROM requests WHERE id >= ? ORDER BY id LIMIT 1", (first,)
+    ).fetchone()
+    quarantined = connection.execute(
+        "SELECT count(*) FROM groups WHERE state = ?", (QUARANTINED,)
+    ).fetchone()[0]
+    pages, free, page_bytes = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("main.page_count", "main.freelist_count", "main.page_size")
+    )
+    return OutboxStats(
+        pending_requests=requests + waiting,
+        pending_groups=groups,
+        pending_bytes=size + waiting_bytes,
+        oldest_s=max(0.0, now_s - oldest[0] / 1e9) if oldest else 0.0,
+        unfrozen_requests=waiting,
+        unfrozen_bytes=waiting_bytes,
+        quarantined_groups=quarantined,
+        used_bytes=(pages - free) * page_bytes,
+    )

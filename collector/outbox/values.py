@@ -1,0 +1,28 @@
+"""What the outbox tells of itself."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Group:
+    """Reports frozen together: they stay these reports, in this order, until they are stored."""
+
+    id: int
+    requests: int
+    bytes: int
+    sends: int  # how often it was handed out, this time included
+    attempts: int  # how often a worker took it without a good end
+
+
+@dataclass(frozen=True)
+class OutboxStats:
+    """Pending: accepted and not yet stored, frozen into a group or not. Quarantined ones apart."""
+
+    pending_requests: int
+    pending_groups: int
+    pending_bytes: int
+    oldest_s: float  # age of the oldest pending report
+    unfrozen_requests: int
+    unfrozen_bytes: int
+    quarantined_groups: int
+    used_bytes: int  # pages of the file in use
