@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from collector.sidecar.sidecar import Address, Door, Sidecar, Upstream
+from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar, Upstream
 from demo.topology import Caller, Service, called_by
 
 
@@ -42,7 +42,7 @@ def planned(
             upstreams=tuple(
                 Upstream(callee, inbound[callee], local(ports)) for callee in called_by(one)
             ),
-            door=one.door if isinstance(one, Service) else Door.NONE,
+            check=one.check if isinstance(one, Service) else CheckProtocol.NONE,
         )
 
     return [*map(sidecar, services), *map(sidecar, callers)]

@@ -56,12 +56,12 @@ class Demo:
         self.supervisor.start(lambda name: self.say(f"starting {name}"))
         return sidecars
 
-    def open_doors(self) -> None:
+    def let_customers_in(self) -> None:
         """Customers come. Raises ChildFailed."""
         self.supervisor.specs = [traffic_spec(self.directory, self.rate)]
         self.supervisor.start(lambda _name: self.say(f"customers: {self.rate:g} requests a second"))
 
-    def close_doors(self) -> None:
+    def let_customers_out(self) -> None:
         """No customer comes any more, and all were answered."""
         traffic = self.supervisor.children[TRAFFIC]
         traffic.process.terminate()
@@ -76,10 +76,10 @@ class Demo:
         with httpx.Client(timeout=5) as client:
             books = Books(sidecars, self.settings.collector_url, store, client)
             self.begin_books(books)
-            self.open_doors()
+            self.let_customers_in()
             begun_ns = time.time_ns()
             first_edge_s = self.watch_traffic(books, store, seconds)
-            self.close_doors()
+            self.let_customers_out()
             self.say("customers are gone; waiting until everything is stored")
             settled = books.settled(self.stopped)
             if self.stopped():

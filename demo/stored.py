@@ -4,12 +4,14 @@ from dataclasses import astuple, dataclass
 
 from collector.store.client import Store
 
+# An access log's id is the request's, the same at every hop that hands x-request-id on: node and
+# span tell apart the records of one request.
 SQL = """
 SELECT
     (SELECT count() FROM requests WHERE reporter = 'destination') AS requests,
     (SELECT count() FROM decisions WHERE NOT allowed) AS denied,
     (SELECT count() FROM spans) AS spans,
-    (SELECT count() - uniqExact(log_id, reporter) FROM requests)
+    (SELECT count() - uniqExact(log_id, reporter, node, span_id) FROM requests)
         + (SELECT count() - uniqExact(trace_id, span_id) FROM spans) AS duplicates,
     (SELECT count() FROM dead_letters) AS dead_letters
 """

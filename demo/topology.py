@@ -1,9 +1,9 @@
-"""The shop: who calls whom, who is slow, who fails, and through which door each is checked."""
+"""The shop: who calls whom, who is slow, who fails, and by which protocol each is checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from collector.sidecar.sidecar import Door
+from collector.sidecar.sidecar import CheckProtocol
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Service:
 
     name: str
     routes: Mapping[str, tuple[Call, ...]]
-    door: Door = Door.EXT_AUTHZ_GRPC
+    check: CheckProtocol = CheckProtocol.EXT_AUTHZ_GRPC
     median_ms: float = 2.0
     spread: float = 0.4
     failing: float = 0.0
@@ -57,7 +57,7 @@ SERVICES = (
             "checkout": (Call("checkout.shop", "/orders", "POST"),),
         },
     ),
-    Service("catalog.shop", {"products": ()}, door=Door.EXT_AUTHZ_HTTP, median_ms=5),
+    Service("catalog.shop", {"products": ()}, check=CheckProtocol.EXT_AUTHZ_HTTP, median_ms=5),
     Service(
         "cart.shop",
         {"items": (Call("pricing.shop", "/quote"), Call("inventory.shop", "/stock"))},
@@ -68,7 +68,7 @@ SERVICES = (
         {"orders": (Call("cart.shop", "/items"), Call("payment.shop", "/charges", "POST"))},
     ),
     Service("payment.shop", {"charges": ()}, median_ms=25, failing=0.05),
-    Service("pricing.shop", {"quote": ()}, door=Door.RLS),
+    Service("pricing.shop", {"quote": ()}, check=CheckProtocol.RLS),
     Service("inventory.shop", {"stock": ()}, median_ms=4),
 )
 

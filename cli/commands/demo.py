@@ -81,7 +81,7 @@ def demo(
 def watched(show: Demo) -> int:
     """Until Ctrl-C."""
     show.start()
-    show.open_doors()
+    show.let_customers_in()
     for line in to_look_at(show.settings):
         say(line)
     show.supervisor.watch()

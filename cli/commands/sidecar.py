@@ -10,7 +10,14 @@ import yaml
 from collector.errors import InvalidSetting
 from collector.settings import Settings, host_port
 from collector.sidecar.envoy import envoy_config
-from collector.sidecar.sidecar import Address, Door, FailureMode, Sidecar, Upstream, qualified
+from collector.sidecar.sidecar import (
+    Address,
+    CheckProtocol,
+    FailureMode,
+    Sidecar,
+    Upstream,
+    qualified,
+)
 
 app = typer.Typer(help="Print a sidecar's configuration.", no_args_is_help=True)
 
@@ -44,7 +51,9 @@ def envoy(
     collector_http: Annotated[
         str, typer.Option(help="host:port; default: MESHMETER_HTTP", show_default=False)
     ] = "",
-    check: Annotated[Door, typer.Option(help="how it asks")] = Door.EXT_AUTHZ_GRPC,
+    check: Annotated[
+        CheckProtocol, typer.Option(help="how it asks")
+    ] = CheckProtocol.EXT_AUTHZ_GRPC,
     rls_descriptor: Annotated[
         list[str] | None,
         typer.Option(help="KEY=HEADER, a further entry of the RLS descriptor; may be given again"),
@@ -77,7 +86,7 @@ def envoy(
             upstream(entry, space, outbound_port_base + place)
             for place, entry in enumerate(outbound or [])
         ),
-        door=check,
+        check=check,
         failure_mode=failure_mode,
         sampling_percent=sampling,
         descriptors=tuple(pair(entry, "KEY=HEADER") for entry in rls_descriptor or []),

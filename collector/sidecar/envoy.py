@@ -11,7 +11,7 @@ import ipaddress
 from collector.sidecar.envoy_check import check_filter, check_route
 from collector.sidecar.envoy_report import access_log, tracing
 from collector.sidecar.envoy_types import Config, typed
-from collector.sidecar.sidecar import Address, Door, Sidecar, Upstream
+from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar, Upstream
 
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
@@ -141,8 +141,8 @@ def collector_grpc(sidecar: Sidecar) -> Config:
 
 
 def collector_http(sidecar: Sidecar) -> list[Config]:
-    """Only the HTTP door needs it."""
-    if sidecar.door is not Door.EXT_AUTHZ_HTTP:
+    """Only checks over HTTP need it."""
+    if sidecar.check is not CheckProtocol.EXT_AUTHZ_HTTP:
         return []
     return [cluster("collector_http", sidecar.collector_http)]
 

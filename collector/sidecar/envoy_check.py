@@ -2,14 +2,14 @@
 
 A collector that cannot be reached is told apart from a denial: 503, unless the failure mode is
 open. Names of descriptor entries and context extensions are attributes of the vocabulary, so
-that one rule reads the same whichever door asked.
+that one rule reads the same whichever protocol asked.
 """
 
 from typing import NamedTuple
 
 from collector.sidecar.envoy_report import identity
 from collector.sidecar.envoy_types import Config, typed
-from collector.sidecar.sidecar import Door, FailureMode, Sidecar
+from collector.sidecar.sidecar import CheckProtocol, FailureMode, Sidecar
 
 EXT_AUTHZ = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 EXT_AUTHZ_ROUTE = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
@@ -28,7 +28,7 @@ SEEN_BY_HTTP_CHECKS = (
 
 
 class CheckRoute(NamedTuple):
-    """What a door adds inside a route's action and beside it."""
+    """What a check protocol adds inside a route's action and beside it."""
 
     route: Config
     beside_route: Config
@@ -36,24 +36,24 @@ class CheckRoute(NamedTuple):
 
 def check_filter(sidecar: Sidecar) -> list[Config]:
     """The HTTP filter that asks; none when the sidecar only reports."""
-    match sidecar.door:
-        case Door.EXT_AUTHZ_GRPC:
+    match sidecar.check:
+        case CheckProtocol.EXT_AUTHZ_GRPC:
             return [http_filter("ext_authz", ext_authz_grpc(sidecar))]
-        case Door.EXT_AUTHZ_HTTP:
+        case CheckProtocol.EXT_AUTHZ_HTTP:
             return [http_filter("ext_authz", ext_authz_http(sidecar))]
-        case Door.RLS:
+        case CheckProtocol.RLS:
             return [http_filter("ratelimit", rate_limit(sidecar))]
-        case Door.NONE:
+        case CheckProtocol.NONE:
             return []
 
 
 def check_route(sidecar: Sidecar) -> CheckRoute:
-    match sidecar.door:
-        case Door.EXT_AUTHZ_GRPC:
+    match sidecar.check:
+        case CheckProtocol.EXT_AUTHZ_GRPC:
             return CheckRoute({}, {"typed_per_filter_config": destination_of_checks(sidecar)})
-        case Door.RLS:
+        case CheckProtocol.RLS:
             return CheckRoute({"rate_limits": [{"actions": descriptor(sidecar)}]}, {})
-        case Door.EXT_AUTHZ_HTTP | Door.NONE:
+        case CheckProtocol.EXT_AUTHZ_HTTP | CheckProtocol.NONE:
             return CheckRoute({}, {})
 
 

@@ -8,8 +8,8 @@ from collector.sidecar.envoy_types import Config, typed
 from collector.sidecar.sidecar import Sidecar
 
 OPENTELEMETRY = "envoy.config.trace.v3.OpenTelemetryConfig"
-STATIC_RESOURCE = "envoy.extensions.tracers.opentelemetry.resource_detectors.v3.StaticConfigResourceDetectorConfig"
-HTTP_ACCESS_LOG = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+DETECTORS = "envoy.extensions.tracers.opentelemetry.resource_detectors.v3"
+STATIC_RESOURCE = f"{DETECTORS}.StaticConfigResourceDetectorConfig"HTTP_ACCESS_LOG = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
 FLUSH = "1s"
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from collector.errors import InvalidSetting
 
 
-class Door(StrEnum):
+class CheckProtocol(StrEnum):
     """How the sidecar asks whether a request may pass."""
 
     EXT_AUTHZ_GRPC = "ext-authz-grpc"
@@ -63,7 +63,7 @@ class Sidecar:
     inbound: Address | None = None
     app: Address | None = None
     upstreams: tuple[Upstream, ...] = ()
-    door: Door = Door.EXT_AUTHZ_GRPC
+    check: CheckProtocol = CheckProtocol.EXT_AUTHZ_GRPC
     failure_mode: FailureMode = FailureMode.CLOSED
     sampling_percent: float = 100.0
     descriptors: tuple[tuple[str, str], ...] = ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.sidecar.sidecar import Address, Door
+from collector.sidecar.sidecar import Address, CheckProtocol
 from demo.http import BadMessage, Client, Message, answer, carried, read_message, serve
 from demo.plan import addresses, planned, read_addresses, write_addresses
 from demo.ports import free_ports, is_free
@@ -51,8 +51,8 @@ def test_a_call_goes_through_both_sidecars() -> None:
             assert upstream.address == sidecars[upstream.service].inbound
 
 
-def test_every_door_is_shown() -> None:
-    assert {service.door for service in SERVICES} == set(Door) - {Door.NONE}
+def test_every_check_protocol_is_shown() -> None:
+    assert {service.check for service in SERVICES} == set(CheckProtocol) - {CheckProtocol.NONE}
 
 
 def test_addresses_survive_their_file(tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ import yaml
 
 from collector.errors import InvalidSetting
 from collector.sidecar.envoy import envoy_config
-from collector.sidecar.sidecar import Address, Door, FailureMode, Sidecar, Upstream, qualified
+from collector.sidecar.sidecar import (
+    Address,
+    CheckProtocol,
+    FailureMode,
+    Sidecar,
+    Upstream,
+    qualified,
+)
 from tests.conftest import free_port
 from tests.sidecar.envoys import running, validated
 
@@ -38,9 +45,11 @@ def cart(**changes: object) -> Sidecar:
 
 
 @pytest.mark.parametrize("failure_mode", FailureMode)
-@pytest.mark.parametrize("door", Door)
-def test_envoy_accepts_every_door(door: Door, failure_mode: FailureMode, tmp_path: Path) -> None:
-    made = cart(door=door, failure_mode=failure_mode, descriptors=(("user", "x-user"),),
+@pytest.mark.parametrize("check", CheckProtocol)
+def test_envoy_accepts_every_check_protocol(
+    check: CheckProtocol, failure_mode: FailureMode, tmp_path: Path
+) -> None:
+    made = cart(check=check, failure_mode=failure_mode, descriptors=(("user", "x-user"),),
                 check_headers=("x-user",))  # fmt: skip
     path = tmp_path / "envoy.yaml"
     path.write_text(yaml.safe_dump(envoy_config(made)))
@@ -53,8 +62,8 @@ def test_envoy_accepts_every_door(door: Door, failure_mode: FailureMode, tmp_pat
         {"inbound": None, "app": None},
         {"upstreams": ()},
         {"sampling_percent": 0.5},
-        {"collector_grpc": Address("collector.mesh", 4317), "door": Door.EXT_AUTHZ_HTTP},
-        {"collector_http": Address("::1", 4318), "door": Door.EXT_AUTHZ_HTTP},
+        {"collector_grpc": Address("collector.mesh", 4317), "check": CheckProtocol.EXT_AUTHZ_HTTP},
+        {"collector_http": Address("::1", 4318), "check": CheckProtocol.EXT_AUTHZ_HTTP},
     ],
     ids=["calls only", "called only", "sampled", "collector by name", "collector by IPv6"],
 )
@@ -65,8 +74,8 @@ def test_envoy_accepts_sidecars_of_every_shape(changes: dict[str, object], tmp_p
 
 
 def test_every_call_to_the_collector_says_which_sidecar_it_is() -> None:
-    for door in (Door.EXT_AUTHZ_GRPC, Door.RLS):
-        for service in grpc_services(envoy_config(cart(door=door))):
+    for check in (CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.RLS):
+        for service in grpc_services(envoy_config(cart(check=check))):
             assert service["initial_metadata"] == [{"key": "x-mesh-node", "value": "cart-1.shop"}]
 
 
@@ -133,14 +142,16 @@ def app() -> Iterator[Address]:
 @pytest.mark.parametrize(
     ("failure_mode", "status"), [(FailureMode.CLOSED, 503), (FailureMode.OPEN, 200)]
 )
-@pytest.mark.parametrize("door", [Door.EXT_AUTHZ_GRPC, Door.EXT_AUTHZ_HTTP, Door.RLS])
+@pytest.mark.parametrize(
+    "check", [CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.EXT_AUTHZ_HTTP, CheckProtocol.RLS]
+)
 def test_without_a_collector_the_failure_mode_decides(
-    door: Door, failure_mode: FailureMode, status: int, app: Address, tmp_path: Path
+    check: CheckProtocol, failure_mode: FailureMode, status: int, app: Address, tmp_path: Path
 ) -> None:
     nobody = local(free_port())
     inbound = local(free_port())
     sidecar = cart(
-        inbound=inbound, app=app, upstreams=(), admin=local(free_port()), door=door,
+        inbound=inbound, app=app, upstreams=(), admin=local(free_port()), check=check,
         failure_mode=failure_mode, collector_grpc=nobody, collector_http=nobody,
     )  # fmt: skip
     with running(sidecar, tmp_path):
