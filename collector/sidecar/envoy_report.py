@@ -9,7 +9,8 @@ from collector.sidecar.sidecar import Sidecar
 
 OPENTELEMETRY = "envoy.config.trace.v3.OpenTelemetryConfig"
 DETECTORS = "envoy.extensions.tracers.opentelemetry.resource_detectors.v3"
-STATIC_RESOURCE = f"{DETECTORS}.StaticConfigResourceDetectorConfig"HTTP_ACCESS_LOG = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
+STATIC_RESOURCE = f"{DETECTORS}.StaticConfigResourceDetectorConfig"
+HTTP_ACCESS_LOG = "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig"
 FLUSH = "1s"
 
 
