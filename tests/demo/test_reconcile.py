@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from demo.books import totals
 from demo.counters import SidecarCounters, counters, parsed
 from demo.reconcile import Accounts, disagreements
 from demo.stored import Stored
@@ -85,3 +86,21 @@ def test_counters_of_several_sidecars_add_up() -> None:
 
 def test_rows_of_an_earlier_run_do_not_count() -> None:
     assert Stored(5, 4, 3, 2, 1) - Stored(1, 1, 1, 1, 1) == Stored(4, 3, 2, 1, 0)
+
+
+def test_the_collectors_numbers_are_summed_over_their_labels() -> None:
+    text = """\
+# HELP meshmeter_checks Checks answered
+# TYPE meshmeter_checks counter
+meshmeter_checks_total{protocol="rls",outcome="allowed"} 3.0
+meshmeter_checks_total{protocol="ext_authz",outcome="denied"} 4.0
+meshmeter_checks_created{protocol="rls",outcome="allowed"} 1.7e+09
+meshmeter_outbox_pending_requests 0.0
+# EOF
+"""
+    names = ("meshmeter_checks_total", "meshmeter_outbox_pending_requests", "meshmeter_other")
+    assert totals(text, names) == {
+        "meshmeter_checks_total": 7.0,
+        "meshmeter_outbox_pending_requests": 0.0,
+        "meshmeter_other": 0.0,
+    }
