@@ -11,8 +11,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from google.protobuf.message import DecodeError
-
+from collector.decoders.lenient import Unreadable, parse
 from collector.errors import Overloaded
 from collector.frontends.counted import WAITS, counted, dropped, stored
 from collector.model import Report, Signal
@@ -44,8 +43,8 @@ class LogStream:
         """Returns once the entries are on disk. Raises RpcError when it has no known sender."""
         with counted(PROTOCOL):
             try:
-                message = Message.FromString(body)
-            except DecodeError:
+                message = parse(Message, body)
+            except Unreadable:
                 dropped(PROTOCOL, "malformed")
                 return ()
             body = self._with_identifier(message, body)

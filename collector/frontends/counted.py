@@ -13,25 +13,25 @@ from prometheus_client import Counter
 from collector.errors import CollectorError, Malformed, TooLarge, Unready, Unsupported
 from collector.transport.reading import PeerLeft
 
-MESSAGES = Counter("meshmeter_report_messages", "Report messages received", ["protocol"])
+MESSAGES = Counter("meshmeter_frontend_messages", "Report messages received", ["protocol"])
 MESSAGES_DROPPED = Counter(
-    "meshmeter_report_messages_dropped",
+    "meshmeter_frontend_messages_dropped",
     "Report messages that did not reach the outbox",
     ["protocol", "reason"],
 )
 BYTES = Counter(
-    "meshmeter_report_bytes", "Decompressed bytes of the messages in the outbox", ["protocol"]
+    "meshmeter_frontend_bytes", "Decompressed bytes of the messages in the outbox", ["protocol"]
 )
 ITEMS = Counter(
-    "meshmeter_report_items", "Spans or log entries of the messages in the outbox", ["protocol"]
+    "meshmeter_frontend_items", "Spans or log entries of the messages in the outbox", ["protocol"]
 )
 ITEMS_DROPPED = Counter(
-    "meshmeter_report_items_dropped",
+    "meshmeter_frontend_items_dropped",
     "Of these items, those refused at the door: they become dead letters",
     ["protocol"],
 )
 WAITS = Counter(
-    "meshmeter_report_waits", "Times a stream waited for room in the outbox", ["protocol"]
+    "meshmeter_frontend_waits", "Times a stream waited for room in the outbox", ["protocol"]
 )
 
 REASONS: dict[type[CollectorError], str] = {
