@@ -1,6 +1,7 @@
 """One client's socket: whole packets in, bytes out."""
 
 import contextlib
+import select
 import socket
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ HELLO_S = 10
 PACKET_S = 300  # as ClickHouse's receive_timeout and send_timeout
 IDLE_S = 3600  # as ClickHouse's idle_connection_timeout
 LINGER_S = 5
+GONE = -1  # in place of a byte
 
 
 @dataclass(frozen=True)
@@ -94,16 +96,19 @@ class Channel:
             raise HangUp(str(error)) from error
 
     def next_byte(self) -> int | None:
-        """The first byte not yet read; None: there is none yet; -1: nor will be."""
+        """The first byte not yet read; None: there is none yet; GONE: nor will be."""
         if self.reader.position < len(self.reader.buffer):
             return self.reader.buffer[self.reader.position]
         try:
-            seen = self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return -1
-        return seen[0] if seen else -1
+            # Asked first: a socket with a timeout waits for it, MSG_DONTWAIT or not.
+            poll = select.poll()
+            poll.register(self.socket, select.POLLIN)
+            if not poll.poll(0):
+                return None
+            seen = self.socket.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):  # ValueError: closed on our side
+            return GONE
+        return seen[0] if seen else GONE
 
     def stop_reading(self) -> None:
         """Makes a thread that waits for the peer see it gone; answers can still be sent."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from embedded.store import packets
-from embedded.store.channel import IDLE_S, Channel
+from embedded.store.channel import GONE, IDLE_S, Channel
 from embedded.store.engine import Engine, Session
 from embedded.store.errors import (
     NOT_IMPLEMENTED,
@@ -27,7 +27,6 @@ from embedded.store.statements import run_statement
 log = logging.getLogger(__name__)
 
 KILL_AGAIN_S = 0.5  # a kill may come before the engine has begun
-GONE = -1
 HTTP_VERBS = (b"GET ", b"POST")
 HTTP_ANSWER = b"HTTP/1.0 400 Bad Request\r\n\r\nThis port speaks ClickHouse's native protocol.\n"
 

@@ -58,14 +58,15 @@ def run_select(channel: Channel, session: Session, sql: str, codec: Method | Non
     rows = blocks = size = 0
     for chunk in session.stream(sql):
         native = bytes(chunk.bytes())
+        answer = []
         if not blocks:
             header = walk_block(Reader(None, len(native), native)).header
-            channel.send(packets.data(header, codec))
+            answer.append(packets.data(header, codec))
         rows += chunk.rows_read()
         size += len(native)
         blocks += 1
-        read = packets.progress(chunk.storage_rows_read(), chunk.storage_bytes_read())
-        channel.send(read, packets.data(native, codec))
+        answer.append(packets.progress(chunk.storage_rows_read(), chunk.storage_bytes_read()))
+        channel.send(*answer, packets.data(native, codec))
     if not blocks:
         channel.send(packets.data(header_block(session.describe(sql)), codec))
     channel.send(
