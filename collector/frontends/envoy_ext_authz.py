@@ -7,6 +7,7 @@ Sources: envoy/service/auth/v3/external_auth.proto, attribute_context.proto
 """
 
 import ipaddress
+from _collections_abc import dict_keys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC
 from typing import Any
@@ -72,7 +73,7 @@ READERS: Mapping[str, Reader] = {
     "request.query_params": lambda it: dict(parse_qsl(it.request.http.path.partition("?")[2])),
     "request.host": lambda it: it.request.http.host,
     "request.scheme": lambda it: it.request.http.scheme,
-    "request.headers": lambda it: dict(it.request.http.headers),
+    "request.headers": lambda it: it.request.http.headers,
     "request.useragent": lambda it: it.request.http.headers.get("user-agent", ""),
     "request.referer": lambda it: it.request.http.headers.get("referer", ""),
     "request.size": lambda it: max(it.request.http.size, 0),  # -1: not known
@@ -82,16 +83,24 @@ READERS: Mapping[str, Reader] = {
 }
 
 
-class ContextValues(Mapping[str, Value]):
-    """The attributes of one request, each read when asked for."""
+class ContextValues(dict[str, Value]):
+    """The attributes of one request, each read from the message when first asked for.
 
-    __slots__ = ("_context", "_metadata")
+    A dict, so that what several rules ask for is found again without a call.
+    """
 
     def __init__(self, context: Context, metadata: Metadata) -> None:
         self._context = context
         self._metadata = metadata
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def __missing__(self, name: str) -> Value:
+        value = self._read(name)
+        if value is None or (not value and not isinstance(value, int)):
+            raise KeyError(name)
+        self[name] = value
+        return value
+
+    def _read(self, name: str) -> Value | None:
         extensions = self._context.context_extensions
         if extensions and name in extensions:
             value = attribute_from_text(name, extensions[name])
@@ -100,24 +109,28 @@ class ContextValues(Mapping[str, Value]):
         reader = READERS.get(name)
         value = reader(self._context) if reader else None
         if name == "destination.service" and not value:
-            value = destination_service(self._metadata)
-        return default if value is None or value in ("", b"", {}) else value
-
-    def __getitem__(self, name: str) -> Value:
-        value: Value | None = self.get(name)
-        if value is None:
-            raise KeyError(name)
+            return destination_service(self._metadata)
         return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys([*READERS, *self._context.context_extensions])
-        return (name for name in names if name in self)
+        return iter(self.keys())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return len(self.keys())
+
+    def keys(self) -> "dict_keys[str, Value]":
+        for name in (*READERS, *self._context.context_extensions):
+            self.get(name)
+        return super().keys()
 
 
 class Authorization:
