@@ -3,6 +3,6 @@
 from collector.outbox.metrics import OutboxMetrics
 from collector.outbox.outbox import Outbox
 from collector.outbox.refusals import Refusal
-from collector.outbox.values import Group, OutboxStats
+from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
 
-__all__ = ["Group", "Outbox", "OutboxMetrics", "OutboxStats", "Refusal"]
+__all__ = ["Group", "Outbox", "OutboxMetrics", "OutboxStats", "Quarantined", "Refusal", "Terms"]

@@ -18,7 +18,7 @@ from collector.outbox import statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
 from collector.outbox.refusals import Full, Slow
-from collector.outbox.values import Group, OutboxStats
+from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
 from collector.outbox.writer import Writer
 
 REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
@@ -71,13 +71,15 @@ class Outbox:
         """The id of a new group of the oldest reports in none, 0 if there are none."""
         return self._call(lambda writing: statements.freeze(writing, max_bytes))
 
-    def lease_groups(
-        self, window: int, max_attempts: int, lease_s: Callable[[int], float]
-    ) -> tuple[list[Group], list[tuple[int, str]]]:
-        """Groups to hand out now, so that at most `window` are out; and the (id, reason) of
-        those quarantined instead. `lease_s` maps how often it was sent to the next lease."""
+    def hand_out(
+        self, terms: Terms, *, limit: int, ripe: bool
+    ) -> tuple[list[Group], list[Quarantined]]:
+        """Groups to send now, leased, at most `limit` of them; and what was quarantined instead.
+
+        `ripe`: freeze what waits even if it does not fill a group.
+        """
         return self._call(
-            lambda writing: statements.lease(writing, self._clock(), window, max_attempts, lease_s)
+            lambda writing: statements.hand_out(writing, self._clock(), terms, limit, ripe=ripe)
         )
 
     def begin_attempt(self, group: int) -> list[Report]:

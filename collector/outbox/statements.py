@@ -2,10 +2,10 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from collector.model import Report
-from collector.outbox.values import Group, OutboxStats
+from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
 
 PENDING, DONE, QUARANTINED = 0, 1, 2
 
@@ -23,6 +23,8 @@ ORDER BY id
 
 # Those with a fault of their own wait out their lease without keeping others from being sent.
 IN_FLIGHT = "SELECT count(*) FROM groups WHERE state = 0 AND lease_until_s > ? AND failure = ''"
+
+ONE = "SELECT id, requests, bytes, sends, attempts FROM groups WHERE id = ?"
 
 PENDING_TOTALS = """
 SELECT ifnull(sum(requests), 0), count(*), ifnull(sum(bytes), 0), min(first_request)
@@ -87,34 +89,54 @@ def freeze(connection: sqlite3.Connection, max_bytes: int) -> int:
     return made.lastrowid or 0
 
 
+def hand_out(
+    connection: sqlite3.Connection, now_s: float, terms: Terms, limit: int, *, ripe: bool
+) -> tuple[list[Group], list[Quarantined]]:
+    """Leases groups that were out for too long or never, oldest first, then new ones.
+
+    New ones are frozen while there is room: of `terms.group_bytes`, or when `ripe` of what waits.
+    """
+    out = connection.execute(IN_FLIGHT, (now_s,)).fetchone()[0]
+    room = min(limit, terms.window - out)
+    leased: list[Group] = []
+    quarantined: list[Quarantined] = []
+    for row in connection.execute(DUE, (now_s,)).fetchall():
+        group, attempts, failure = row[0], row[4], row[5]
+        reason = failure or (NO_ANSWER if attempts else "")
+        if attempts >= terms.max_attempts:
+            quarantine(connection, group, reason)
+            quarantined.append(Quarantined(group, reason))
+        elif len(leased) < room:
+            leased.append(lease(connection, row[:5], reason, now_s, terms))
+    while len(leased) < room:
+        waiting = connection.execute("SELECT bytes FROM volatile.unfrozen").fetchone()[0]
+        group = freeze(connection, terms.group_bytes) if ripe or waiting >= terms.group_bytes else 0
+        if not group:
+            break
+        row = connection.execute(ONE, (group,)).fetchone()
+        leased.append(lease(connection, row, "", now_s, terms))
+    return leased, quarantined
+
+
 def lease(
     connection: sqlite3.Connection,
+    row: tuple[int, int, int, int, int],
+    failure: str,
     now_s: float,
-    window: int,
-    max_attempts: int,
-    lease_s: Callable[[int], float],
-) -> tuple[list[Group], list[tuple[int, str]]]:
-    """Groups to hand out now, and those just quarantined with the last thing known of each."""
-    room = window - connection.execute(IN_FLIGHT, (now_s,)).fetchone()[0]
-    leased: list[Group] = []
-    quarantined: list[tuple[int, str]] = []
-    for group, requests, size, sends, attempts, failure in connection.execute(
-        DUE, (now_s,)
-    ).fetchall():
-        reason = failure or (NO_ANSWER if attempts else "")
-        if attempts >= max_attempts:
-            connection.execute(
-                "UPDATE groups SET state = ?, failure = ? WHERE id = ?",
-                (QUARANTINED, reason, group),
-            )
-            quarantined.append((group, reason))
-        elif len(leased) < room:
-            connection.execute(
-                "UPDATE groups SET sends = sends + 1, lease_until_s = ?, failure = ? WHERE id = ?",
-                (now_s + lease_s(sends), reason, group),
-            )
-            leased.append(Group(group, requests, size, sends + 1, attempts))
-    return leased, quarantined
+    terms: Terms,
+) -> Group:
+    group, requests, size, sends, attempts = row
+    connection.execute(
+        "UPDATE groups SET sends = sends + 1, lease_until_s = ?, failure = ? WHERE id = ?",
+        (now_s + terms.lease_s(sends), failure, group),
+    )
+    return Group(group, requests, size, sends + 1, attempts)
+
+
+def quarantine(connection: sqlite3.Connection, group: int, reason: str) -> None:
+    connection.execute(
+        "UPDATE groups SET state = ?, failure = ? WHERE id = ?", (QUARANTINED, reason, group)
+    )
 
 
 def begin_attempt(connection: sqlite3.Connection, group: int) -> bool:

@@ -1,6 +1,8 @@
 """What the outbox tells of itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -12,6 +14,23 @@ class Group:
     bytes: int
     sends: int  # how often it was handed out, this time included
     attempts: int  # how often a worker took it without a good end
+
+
+class Quarantined(NamedTuple):
+    """Given up and kept, with what was last known of it."""
+
+    group: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How groups are made and handed out."""
+
+    window: int  # groups out at a time
+    group_bytes: int
+    max_attempts: int
+    lease_s: Callable[[int], float]  # the next lease, from how often it was handed out before
 
 
 @dataclass(frozen=True)

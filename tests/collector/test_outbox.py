@@ -14,7 +14,7 @@ import pytest
 from collector.errors import InvalidSetting, Overloaded
 from collector.outbox import Outbox
 from collector.outbox.refusals import Full
-from tests.pipeline.reports import append, lease, lease_s, report
+from tests.pipeline.reports import append, lease, report, terms
 from tests.waiting import eventually
 
 MIB = 1024 * 1024
@@ -67,7 +67,7 @@ def test_a_group_ends_at_its_size_and_holds_at_least_one_report(outbox):
 
 def test_nothing_makes_no_group(outbox):
     assert outbox.freeze_group(MIB) == 0
-    assert outbox.lease_groups(16, 8, lease_s) == ([], [])
+    assert outbox.hand_out(terms(), limit=16, ripe=True) == ([], [])
 
 
 def test_the_same_body_of_the_same_sender_is_stored_once(outbox):
@@ -117,6 +117,25 @@ def test_no_more_groups_are_out_than_the_window_holds(outbox, clock):
     assert lease(outbox, window=2) == [groups[1], groups[2]]
 
 
+def test_what_waits_is_frozen_when_it_fills_a_group_or_is_ripe(outbox):
+    append(outbox, *(report(bytes([letter]) * 1000) for letter in b"abc"))
+    small = terms(group_bytes=2000)
+    first, _ = outbox.hand_out(small, limit=16, ripe=False)
+    assert [(group.requests, group.bytes, group.sends) for group in first] == [(2, 2000, 1)]
+    assert outbox.hand_out(small, limit=16, ripe=False) == ([], [])
+    second, _ = outbox.hand_out(small, limit=16, ripe=True)
+    assert [(group.requests, group.bytes) for group in second] == [(1, 1000)]
+
+
+def test_without_room_nothing_is_frozen_so_that_groups_grow(outbox):
+    append(outbox, report(b"one"))
+    assert len(outbox.hand_out(terms(window=1), limit=1, ripe=True)[0]) == 1
+    append(outbox, report(b"two"))
+    append(outbox, report(b"three"))
+    assert outbox.hand_out(terms(window=1), limit=1, ripe=True) == ([], [])
+    assert outbox.stats().unfrozen_requests == 2
+
+
 def test_a_group_is_quarantined_after_eight_attempts_and_kept(outbox, clock):
     append(outbox, report(b"poison"))
     group = outbox.freeze_group(MIB)
@@ -125,7 +144,7 @@ def test_a_group_is_quarantined_after_eight_attempts_and_kept(outbox, clock):
         assert outbox.begin_attempt(group)
         outbox.mark_failed(group, "ValueError: bad")
         clock.now_s += 11
-    assert outbox.lease_groups(16, 8, lease_s) == ([], [(group, "ValueError: bad")])
+    assert outbox.hand_out(terms(), limit=16, ripe=True) == ([], [(group, "ValueError: bad")])
     clock.now_s += 10_000
     outbox.purge()
     assert outbox.begin_attempt(group) == []

@@ -48,8 +48,8 @@ def test_a_refusal_is_counted_by_its_reason_and_nothing_else_is(outbox):
     labels = {"signal": "decisions"}
     refused = value("meshmeter_reports_refused_total", reason="full", **labels)
     accepted = value("meshmeter_reports_total", **labels)
+    report = Report(Signal.DECISIONS, os.urandom(12 * MIB), 1, "n")
     with pytest.raises(Overloaded):
-        report = Report(Signal.DECISIONS, os.urandom(12 * MIB), 1, "n")
         asyncio.run(OutboxReporter(outbox).report(report))
     assert value("meshmeter_reports_refused_total", reason="full", **labels) == refused + 1
     assert value("meshmeter_reports_total", **labels) == accepted

@@ -5,7 +5,7 @@ import json
 import time
 
 from collector.model import Report, Signal
-from collector.outbox import Outbox
+from collector.outbox import Outbox, Terms
 
 SECOND_NS = 1_000_000_000
 
@@ -28,10 +28,10 @@ def append(outbox: Outbox, *reports: Report) -> int:
     return asyncio.run(outbox.append(reports))
 
 
-def lease_s(_sends: int) -> float:
-    return 10.0
+def terms(window: int = 16, group_bytes: int = 4 * 1024 * 1024) -> Terms:
+    return Terms(window, group_bytes, max_attempts=8, lease_s=lambda _sends: 10.0)
 
 
 def lease(outbox: Outbox, window: int = 16) -> list[int]:
-    """Ids of the groups handed out now."""
-    return [group.id for group in outbox.lease_groups(window, 8, lease_s)[0]]
+    """Ids of the frozen groups handed out now."""
+    return [group.id for group in outbox.hand_out(terms(window), limit=window, ripe=False)[0]]
