@@ -8,7 +8,8 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -30,9 +31,21 @@ class Session:
     For one thread at a time. Raises Refused with ClickHouse's code and message.
     """
 
-    def __init__(self, connection: Any, mark: str) -> None:
-        self._connection = connection
-        self.query(f"{SESSION}, log_comment = {quoted(mark)}", "Null")
+    def __init__(self, connect: Callable[[], Any], mark: str) -> None:
+        self._connect = connect
+        self._mark = mark
+        self._open()
+
+    def _open(self) -> None:
+        self._connection = self._connect()
+        self.query(f"{SESSION}, log_comment = {quoted(self._mark)}", "Null")
+
+    def renew(self) -> None:
+        """Begins again: settings as at first, the current database kept, temporary tables lost."""
+        database = self.query("SELECT currentDatabase()", "TabSeparatedRaw").decode()
+        self._connection.close()
+        self._open()
+        self.use(database.removesuffix("\n"))
 
     def query(self, sql: str, output: str = "Native") -> bytes:
         try:
@@ -81,8 +94,8 @@ class Engine:
         # Slow to import, and not to be imported by anyone who may fork.
         import chdb
 
-        self._connect = chdb.connect
-        self._path = f"{data_dir.absolute() / 'engine'}?config-file={config}"
+        path = f"{data_dir.absolute() / 'engine'}?config-file={config}"
+        self._connect = partial(chdb.connect, path)
         try:
             self._control = self.session("control")
         except (RuntimeError, Refused) as error:
@@ -95,7 +108,7 @@ class Engine:
 
     def session(self, mark: str) -> Session:
         """`mark` is what `kill` knows the session's statements by."""
-        return Session(self._connect(self._path), mark)
+        return Session(self._connect, mark)
 
     def kill(self, mark: str) -> None:
         """Ends what a session is running, if anything, soon."""

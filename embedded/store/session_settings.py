@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from embedded.store.engine import Session, quoted
-from embedded.store.errors import UNKNOWN_SETTING, Refused
+from embedded.store.errors import READONLY, UNKNOWN_SETTING, Refused
 from embedded.store.packets import Setting
 
 NAME = re.compile(r"\w+")
@@ -23,7 +23,14 @@ class QuerySettings:
     def apply(self, wanted: Mapping[str, Setting]) -> None:
         """Raises Refused. Unknown names are ignored unless important, as on a server."""
         for name in [name for name in self._applied if name not in wanted]:
-            self._session.query(f"SET {name} = DEFAULT", "Null")
+            try:
+                self._session.query(f"SET {name} = DEFAULT", "Null")
+            except Refused as refusal:
+                if refusal.code != READONLY:
+                    raise
+                self._session.renew()  # `readonly` forbids its own end
+                self._applied.clear()
+                break
             del self._applied[name]
         for name, setting in wanted.items():
             if self._applied.get(name) == setting.value or OWN.fullmatch(name):

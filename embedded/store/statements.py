@@ -60,8 +60,7 @@ def run_select(channel: Channel, session: Session, sql: str, codec: Method | Non
         native = bytes(chunk.bytes())
         answer = []
         if not blocks:
-            header = walk_block(Reader(None, len(native), native)).header
-            answer.append(packets.data(header, codec))
+            answer.append(packets.data(header_of(native), codec))
         rows += chunk.rows_read()
         size += len(native)
         blocks += 1
@@ -72,6 +71,14 @@ def run_select(channel: Channel, session: Session, sql: str, codec: Method | Non
     channel.send(
         packets.data(NO_BLOCK, codec), packets.profile(rows, blocks, size), packets.END_OF_STREAM
     )
+
+
+def header_of(native: bytes) -> bytes:
+    """The first block of a result without its rows: clients take the columns' names from it."""
+    try:
+        return walk_block(Reader(None, len(native), native)).header
+    except Broken as unknown_type:
+        raise Refused(unknown_type.code, unknown_type.message) from unknown_type
 
 
 def run_command(channel: Channel, session: Session, sql: str, codec: Method | None) -> None:
