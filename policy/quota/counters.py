@@ -53,6 +53,7 @@ class RedisCounters:
             protocol=2,
         )
         self._redis = Redis(connection_pool=pool)
+        self._execute: Any = self._redis.execute_command
         self._clock_us = clock_us
         self._breaker = breaker or Breaker()
         self._sha = ""
@@ -130,18 +131,14 @@ class RedisCounters:
 
     async def _evaluate(self, keys: list[str], values: list[str | int]) -> list[int]:
         try:
-            found = await self._redis.execute_command(
-                "EVALSHA", self._sha, len(keys), *keys, *values
-            )
+            found = await self._execute("EVALSHA", self._sha, len(keys), *keys, *values)
         except NoScriptError:  # the server was started again
             await self._load()
-            found = await self._redis.execute_command(
-                "EVALSHA", self._sha, len(keys), *keys, *values
-            )
+            found = await self._execute("EVALSHA", self._sha, len(keys), *keys, *values)
         return list(found)
 
     async def _load(self) -> None:
-        sha = await self._redis.execute_command("SCRIPT LOAD", SCRIPT)
+        sha = await self._execute("SCRIPT LOAD", SCRIPT)
         self._sha = sha.decode() if isinstance(sha, bytes) else str(sha)
 
     async def _eviction_policy(self) -> str:
