@@ -12,6 +12,7 @@ from typing import Any
 
 from collector.errors import CollectorError
 from collector.transport.grpc import GrpcApp, GrpcMethods
+from collector.transport.grpc_health import health_methods
 from collector.transport.http import (
     JSON,
     RawAnswer,
@@ -46,16 +47,24 @@ class Door:
         health: Mapping[str, Check],
         fallback: App,
     ) -> None:
-        self._grpc_methods = grpc
-        self._grpc = GrpcApp(grpc)
+        self._draining = False
+        self._health: dict[str, Check] = {
+            **health,
+            "server": lambda: "closing" if self._draining else "",
+        }
+        asked = health_methods(
+            grpc,
+            ready=lambda: not any(check() for check in self._health.values()),
+            closing=lambda: self._draining,
+        )
+        self._grpc_methods = {**grpc, **asked}
+        self._grpc = GrpcApp(self._grpc_methods)
         self._exact = {path: route for path, route in raw.items() if not path.endswith(PREFIX_MARK)}
         self._below = {
             path.removesuffix(PREFIX_MARK): route
             for path, route in raw.items()
             if path.endswith(PREFIX_MARK)
         }
-        self._draining = False
-        self._health = {**health, "server": lambda: "closing" if self._draining else ""}
         self._fallback = fallback
 
     def lose_readiness(self) -> None:

@@ -1,4 +1,4 @@
-"""A request through a real Envoy that asks the check front-ends, by each of its doors."""
+"""A request through a real Envoy that asks the check front-ends, by each of its protocols."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
 from collector.settings import Settings
-from collector.sidecar.sidecar import Address, Door, Sidecar
+from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar
 from collector.transport.http import RawAnswer, RawRequest
 from policy.rules import AnyRule, DenyRule, QuotaRule
 from tests.collector.checking import US, services
@@ -18,7 +18,7 @@ from tests.conftest import free_port
 from tests.sidecar.envoys import running
 from tests.transport.serving import Serving, serving
 
-DOORS = [Door.EXT_AUTHZ_GRPC, Door.EXT_AUTHZ_HTTP, Door.RLS]
+PROTOCOLS = [CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.EXT_AUTHZ_HTTP, CheckProtocol.RLS]
 NO_DELETES = DenyRule(
     name="no-deletes",
     version=2,
@@ -50,7 +50,7 @@ class Mesh:
 
 
 @contextmanager
-def mesh(door: Door, directory: Path, *rules: AnyRule) -> Iterator[Mesh]:
+def mesh(protocol: CheckProtocol, directory: Path, *rules: AnyRule) -> Iterator[Mesh]:
     """An application behind Envoy behind the collector's check front-ends."""
     asked, settings = services(*rules), Settings()
     grpc = {
@@ -69,7 +69,7 @@ def mesh(door: Door, directory: Path, *rules: AnyRule) -> Iterator[Mesh]:
             admin=Address("127.0.0.1", free_port()),
             inbound=Address("127.0.0.1", free_port()),
             app=local(app.address),
-            door=door,
+            check=protocol,
         )
         assert sidecar.inbound is not None
         with running(sidecar, directory):
@@ -81,34 +81,34 @@ def local(address: str) -> Address:
     return Address(host, int(port))
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_request_no_rule_speaks_of_reaches_the_application(door, tmp_path):
-    with mesh(door, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_request_no_rule_speaks_of_reaches_the_application(protocol, tmp_path):
+    with mesh(protocol, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
         answer = asked.send()
     assert answer.status_code == 200
     assert "x-meshmeter-decision" not in answer.json()
 
 
-@pytest.mark.parametrize(("door", "status"), list(zip(DOORS, (403, 403, 429), strict=True)))
-def test_a_denied_request_is_told_by_which_rule(door, status, tmp_path):
-    with mesh(door, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
+@pytest.mark.parametrize(("protocol", "status"), list(zip(PROTOCOLS, (403, 403, 429), strict=True)))
+def test_a_denied_request_is_told_by_which_rule(protocol, status, tmp_path):
+    with mesh(protocol, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
         answer = asked.send("DELETE")
     assert answer.status_code == status
     assert answer.headers["x-meshmeter-rule"] == "no-deletes@2"
     assert answer.headers["x-meshmeter-decision"]
 
 
-@pytest.mark.parametrize("door", [Door.EXT_AUTHZ_GRPC, Door.EXT_AUTHZ_HTTP])
-def test_a_denial_explains_itself_in_the_body(door, tmp_path):
-    with mesh(door, tmp_path, NO_DELETES) as asked:
+@pytest.mark.parametrize("protocol", [CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.EXT_AUTHZ_HTTP])
+def test_a_denial_explains_itself_in_the_body(protocol, tmp_path):
+    with mesh(protocol, tmp_path, NO_DELETES) as asked:
         answer = asked.send("DELETE")
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["reason"] == "carts are kept"
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_over_quota_is_429_with_a_time_to_come_back(door, tmp_path):
-    with mesh(door, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_over_quota_is_429_with_a_time_to_come_back(protocol, tmp_path):
+    with mesh(protocol, tmp_path, NO_DELETES, TWO_OF_ADA) as asked:
         answers = [asked.send(source="frontend.shop") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].headers["x-meshmeter-rule"] == "two-of-frontend@5"
@@ -116,23 +116,23 @@ def test_over_quota_is_429_with_a_time_to_come_back(door, tmp_path):
     assert "x-meshmeter-rule" not in answers[0].headers
 
 
-@pytest.mark.parametrize("door", [Door.EXT_AUTHZ_GRPC, Door.EXT_AUTHZ_HTTP])
-def test_the_application_learns_which_decision_let_it_through(door, tmp_path):
-    with mesh(door, tmp_path, TWO_OF_ADA) as asked:
+@pytest.mark.parametrize("protocol", [CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.EXT_AUTHZ_HTTP])
+def test_the_application_learns_which_decision_let_it_through(protocol, tmp_path):
+    with mesh(protocol, tmp_path, TWO_OF_ADA) as asked:
         answer = asked.send(source="frontend.shop")
     assert answer.json()["x-meshmeter-decision"]
 
 
 def test_rate_limit_headers_come_from_the_quota(tmp_path):
-    with mesh(Door.RLS, tmp_path, TWO_OF_ADA) as asked:
+    with mesh(CheckProtocol.RLS, tmp_path, TWO_OF_ADA) as asked:
         answer = asked.send(source="frontend.shop")
     assert answer.headers["x-ratelimit-limit"].startswith('2, 2;w=60;name="two-of-frontend')
     assert answer.headers["x-ratelimit-remaining"] == "1"
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_collector_that_goes_away_is_told_apart_from_a_denial(door, tmp_path):
-    with mesh(door, tmp_path, NO_DELETES) as asked:
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_goes_away_is_told_apart_from_a_denial(protocol, tmp_path):
+    with mesh(protocol, tmp_path, NO_DELETES) as asked:
         assert asked.send().status_code == 200
         asked.collector.stop()
         answer = asked.send()
