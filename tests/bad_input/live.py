@@ -1,0 +1,85 @@
+"""A collector process of its own, to be maltreated."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import httpx
+
+from collector.frontends import otlp
+from collector.settings import Settings
+from tests.collector.messages import rejected, span, traces
+from tests.conftest import free_port
+from tests.counters import Counters
+from tests.waiting import eventually
+
+PROTOBUF = {"content-type": "application/x-protobuf"}
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class LiveCollector:
+    def __init__(self, data_dir: Path) -> None:
+        self.settings = Settings(
+            data_dir=data_dir,
+            http=f"127.0.0.1:{free_port()}",
+            grpc=f"127.0.0.1:{free_port()}",
+        )
+        self.url = f"http://{self.settings.http}"
+        self.good: list[bytes] = []  # bodies acknowledged
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bad_input.parts"],
+            env=os.environ | self.settings.to_environ(),
+        )
+        eventually(self.healthy, timeout_s=60)
+        self.channel = grpc.insecure_channel(self.settings.grpc)
+
+    def healthy(self) -> bool:
+        assert self._process.poll() is None, "the collector ended"
+        try:
+            return httpx.get(f"{self.url}/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    def counters(self) -> Counters:
+        return Counters(lambda: httpx.get(f"{self.url}/metrics").text)
+
+    def post(self, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
+        return httpx.post(f"{self.url}/v1/traces", content=body, headers=PROTOBUF | (headers or {}))
+
+    def call(self, method: str, body: bytes, compression: grpc.Compression | None = None) -> bytes:
+        answer: bytes = self.channel.unary_unary(method)(body, timeout=60, compression=compression)
+        return answer
+
+    def send_good(self) -> None:
+        """One span over each transport, acknowledged whole."""
+        over_http, over_grpc = traces(span()), traces(span())
+        assert rejected(self.post(over_http).raise_for_status().content) == (0, "")
+        assert rejected(self.call(otlp.PATH, over_grpc)) == (0, "")
+        self.good += [over_http, over_grpc]
+
+    def connect(self) -> socket.socket:
+        host, _, port = self.settings.http.rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    def reset_peak(self) -> int:
+        """Bytes resident now, from which `peak` is counted anew."""
+        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        return self._memory("VmRSS")
+
+    def peak(self) -> int:
+        return self._memory("VmHWM")
+
+    def _memory(self, name: str) -> int:
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        fields = dict(line.split(":", 1) for line in status.splitlines())
+        return int(fields[name].split()[0]) * KIB
+
+    def kill(self) -> None:
+        self.channel.close()
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()

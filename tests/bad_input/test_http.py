@@ -1,0 +1,159 @@
+"""HTTP requests that are wrong: the exact status, a message that helps, and nothing else lost."""
+
+import gzip
+import time
+
+import httpx
+import pytest
+from google.protobuf.json_format import Parse
+from google.rpc.status_pb2 import Status
+
+from tests.bad_input import bodies
+from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
+from tests.collector.messages import rejected, span, traces
+
+GZIP = {"content-encoding": "gzip"}
+LIMIT = str(16 * MIB)
+DAY_NS = 86_400 * 10**9
+RISE = 100 * MIB
+
+
+def message(answer: httpx.Response) -> str:
+    if answer.headers["content-type"] == PROTOBUF["content-type"]:
+        return Status.FromString(answer.content).message
+    return Parse(answer.text, Status()).message
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "words", "reason"),
+    [
+        pytest.param(*case[1:], id=case[0])
+        for case in [
+            ("protobuf cut short", bodies.CUT, {}, 400, "ExportTraceServiceRequest", "malformed"),
+            ("random bytes", bodies.NOISE, {}, 400, "ExportTraceServiceRequest", "malformed"),
+            ("JSON as protobuf", bodies.JSON_TEXT, {}, 400, "looks like JSON", "malformed"),
+            ("gzip cut short", bodies.CUT_GZIP, GZIP, 400, "ends too early", "malformed"),
+            ("not gzip", bodies.GOOD, GZIP, 400, "not gzip", "malformed"),
+            ("gzip and more", bodies.GZIP_AND_MORE, GZIP, 400, "not gzip", "malformed"),
+            ("gzip twice, said once", bodies.TWICE, GZIP, 400, "Request", "malformed"),
+            (
+                "gzip twice, said twice",
+                bodies.TWICE,
+                {"content-encoding": "gzip, gzip"},
+                415,
+                "'gzip, gzip'",
+                "unsupported",
+            ),
+            (
+                "brotli",
+                bodies.GOOD,
+                {"content-encoding": "br"},
+                415,
+                "'br' is not spoken; gzip is",
+                "unsupported",
+            ),
+            (
+                "JSON",
+                bodies.JSON_TEXT,
+                {"content-type": "application/json"},
+                415,
+                "OTLP/JSON is not spoken",
+                "unsupported",
+            ),
+            (
+                "text",
+                bodies.GOOD,
+                {"content-type": "text/plain"},
+                415,
+                "'text/plain' is not spoken",
+                "unsupported",
+            ),
+            (
+                "no content type",
+                bodies.GOOD,
+                {"content-type": ""},
+                415,
+                "a missing content type",
+                "unsupported",
+            ),
+        ]
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_by_name(
+    collector: LiveCollector,
+    body: bytes,
+    headers: dict[str, str],
+    status: int,
+    words: str,
+    reason: str,
+) -> None:
+    counters = collector.counters()
+    answer = collector.post(body, headers)
+    assert answer.status_code == status
+    assert words in message(answer)
+    assert counters.moved("frontend_messages", protocol="otlp_http") == 1
+    assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason=reason) == 1
+    assert counters.moved("reports") == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "words"),
+    [
+        pytest.param(bodies.gzip_bomb(), GZIP, LIMIT, id="200 KB of gzip that are 200 MiB"),
+        pytest.param(bodies.item_bomb(), {}, "100000 spans", id="two million empty spans"),
+        pytest.param(
+            gzip.compress(bodies.item_bomb()), GZIP, "100000 spans", id="the same, zipped"
+        ),
+        pytest.param(bytes(17 * MIB), {}, LIMIT, id="17 MiB"),
+    ],
+)
+def test_a_bomb_is_refused_and_takes_little_memory(
+    collector: LiveCollector, body: bytes, headers: dict[str, str], words: str
+) -> None:
+    counters, resident = collector.counters(), collector.reset_peak()
+    answer = collector.post(body, headers)
+    assert answer.status_code == 413
+    assert words in message(answer)
+    assert collector.peak() - resident <= RISE
+    assert (
+        counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="too_large") == 1
+    )
+    assert counters.moved("reports") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"trace_id": b"abc"}, "trace_id must be 16 bytes", id="trace id of 3 bytes"),
+        pytest.param({"trace_id": bytes(16)}, "trace_id must be 16 bytes", id="trace id of zeros"),
+        pytest.param({"span_id": bytes(8)}, "span_id must be 8 bytes", id="span id of zeros"),
+        pytest.param(
+            {"start_time_unix_nano": time.time_ns() + 365 * DAY_NS},
+            "over 10 minutes in the future",
+            id="next year",
+        ),
+        pytest.param({"start_time_unix_nano": 7}, "before the year 2000", id="1970"),
+    ],
+)
+def test_a_span_that_cannot_be_right_is_told_and_the_others_are_kept(
+    collector: LiveCollector, changes: dict[str, object], words: str
+) -> None:
+    counters = collector.counters()
+    count, reason = rejected(collector.post(traces(span(), span(**changes))).content)
+    assert count == 1
+    assert words in reason
+    assert counters.moved("frontend_items", protocol="otlp_http") == 2
+    assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
+    assert counters.moved("reports", signal="otlp-traces") == 1
+
+
+def test_another_method_is_told_which_one_to_use(collector: LiveCollector) -> None:
+    answer = httpx.get(f"{collector.url}/v1/traces")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "POST" in message(answer)
+
+
+@pytest.mark.parametrize("path", ["/v1//traces", "/v1/traces/", "/v1/traces;x", "/v1/%2e/traces"])
+def test_a_path_that_is_nearly_right_is_not_found(collector: LiveCollector, path: str) -> None:
+    answer = httpx.post(f"{collector.url}{path}", content=bodies.GOOD, headers=PROTOBUF)
+    assert answer.status_code == 404

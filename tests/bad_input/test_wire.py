@@ -1,0 +1,98 @@
+"""Bytes that are hardly HTTP, straight onto a socket."""
+
+import socket
+from contextlib import ExitStack
+
+import pytest
+
+from tests.bad_input.live import MIB, LiveCollector
+
+POST = b"POST /v1/traces HTTP/1.1\r\nhost: collector\r\ncontent-type: application/x-protobuf\r\n"
+RISE = 100 * MIB
+HALF_REQUESTS = 50
+
+
+def answered(connection: socket.socket, *chunks: bytes) -> bytes:
+    """All it says until it closes, or until the end of the first answer's head."""
+    said = b""
+    try:
+        for chunk in chunks:
+            connection.sendall(chunk)
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it has said no before it heard all
+    try:
+        while b"\r\n\r\n" not in said and (more := connection.recv(65536)):
+            said += more
+    except ConnectionResetError:
+        pass
+    return said
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def test_a_length_over_the_limit_is_refused_before_the_body_comes(collector: LiveCollector) -> None:
+    counters = collector.counters()
+    with collector.connect() as connection:
+        answer = answered(connection, POST + b"content-length: 1000000000\r\n\r\n")
+    assert status(answer) == 413
+    assert (
+        counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="too_large") == 1
+    )
+
+
+def test_chunks_without_end_are_refused_at_the_limit(collector: LiveCollector) -> None:
+    resident = collector.reset_peak()
+    chunk = b"%x\r\n" % MIB + bytes(MIB) + b"\r\n"
+    with collector.connect() as connection:
+        answer = answered(connection, POST + b"transfer-encoding: chunked\r\n\r\n", *[chunk] * 64)
+    assert answer == b"" or status(answer) == 413
+    assert collector.peak() - resident <= RISE
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(b"x-a: b\r\n" * 2000, 431, id="2000 header fields"),
+        pytest.param(b"x-a: " + b"b" * 100_000 + b"\r\n", 431, id="a header field of 100 KB"),
+        pytest.param(
+            b"content-length: 4\r\ntransfer-encoding: chunked\r\n",
+            400,
+            id="two lengths of two kinds",
+        ),
+        pytest.param(b"content-length: 4\r\ncontent-length: 5\r\n", 400, id="two lengths"),
+        pytest.param(b"content-length: -1\r\n", 400, id="a length below nothing"),
+        pytest.param(b"x a: b\r\n", 400, id="a space in a name"),
+        pytest.param(b"x-a: \0\r\n", 400, id="a NUL in a value"),
+    ],
+)
+def test_a_head_that_is_not_http_is_refused(
+    collector: LiveCollector, head: bytes, expected: int
+) -> None:
+    with collector.connect() as connection:
+        assert status(answered(connection, POST + head + b"\r\n")) == expected
+
+
+def test_half_requests_hold_nobody_up(collector: LiveCollector) -> None:
+    with ExitStack() as open_connections:
+        for _ in range(HALF_REQUESTS):
+            connection = open_connections.enter_context(collector.connect())
+            connection.sendall(POST)
+        collector.send_good()
+        for _ in range(HALF_REQUESTS):
+            connection = open_connections.enter_context(collector.connect())
+            connection.sendall(POST + b"content-length: 100\r\n\r\nhalf")
+        collector.send_good()
+
+
+def test_a_body_that_stops_is_given_up(collector: LiveCollector) -> None:
+    with collector.connect() as connection:
+        said = answered(connection, POST + b"content-length: 100\r\n\r\nhalf")
+        assert said == b"" or status(said) == 408
+
+
+def test_bytes_that_are_no_protocol_close_the_connection(collector: LiveCollector) -> None:
+    with collector.connect() as connection:
+        said = answered(connection, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
+        assert said == b"" or status(said) == 400
