@@ -47,8 +47,7 @@ def migrate_clickhouse(url: str, files: Path = FILES) -> list[str]:
     Raises MigrationChanged before anything is applied, StoreDown, StoreError, InvalidSetting.
     """
     create_database(url)
-    store = Store(url)
-    try:
+    with Store(url) as store:
         store.command(APPLIED_TABLE)
         applied = dict(store.rows(APPLIED))
         texts = {path.name: path.read_text() for path in sorted(files.glob("*.sql"))}
@@ -66,8 +65,6 @@ def migrate_clickhouse(url: str, files: Path = FILES) -> list[str]:
             record = {"name": [name], "sha256": [digests[name]]}
             store.insert("schema_migrations", record, token=f"{name}:{digests[name]}")
         return new
-    finally:
-        store.close()
 
 
 def create_database(url: str) -> None:
@@ -76,11 +73,8 @@ def create_database(url: str) -> None:
     database = parts.path.removeprefix("/")
     if not NAME.fullmatch(database):
         raise StoreError(f"{database!r} is no name for a database: letters, digits and _ only")
-    store = Store(parts._replace(path="/default").geturl())
-    try:
+    with Store(parts._replace(path="/default").geturl()) as store:
         store.command(f"CREATE DATABASE IF NOT EXISTS {database}")
-    finally:
-        store.close()
 
 
 def statements(text: str) -> list[str]:

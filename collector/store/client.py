@@ -8,7 +8,7 @@ import importlib.util
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 from clickhouse_driver import Client
@@ -107,6 +107,12 @@ class Store:
         for idle in (self._readers, self._writers):
             while idle:
                 idle.pop().disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     @contextmanager
     def _connection(self, idle: list[Client]) -> Iterator[Client]:

@@ -1,0 +1,28 @@
+"""Brings ClickHouse and the rules database to this version's tables: `python -m migrations`."""
+
+import sys
+
+from collector.errors import CollectorError, InvalidSetting
+from collector.settings import Settings
+from migrations.clickhouse import migrate_clickhouse
+from migrations.rules import migrate_rules
+
+
+def run(settings: Settings) -> int:
+    """Prints what it did; the exit code is 1 when a database refused or did not answer."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # where the rules are by default
+    try:
+        applied = migrate_clickhouse(settings.clickhouse_url)
+    except InvalidSetting:
+        raise
+    except CollectorError as error:
+        print(f"ClickHouse: {error}", file=sys.stderr)
+        return 1
+    print(f"ClickHouse: {', '.join(applied) if applied else 'nothing new'}")
+    migrate_rules(settings.rules_url)
+    print("rules: at this version's tables")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(Settings.from_environ()))

@@ -1,0 +1,90 @@
+"""Reports as sidecars send them, for the decoders' tests."""
+
+import time
+
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+
+from collector.model import Report, Signal
+from collector.proto import envoy_pb2 as pb
+
+SECOND = 10**9
+# Rows older than a table's retention are dropped at the next merge, so tests live in the present.
+NOW_NS = time.time_ns()
+TRACE_ID, SPAN_ID = bytes(range(1, 17)), bytes(range(1, 9))
+
+
+def text(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def span(**fields: object) -> Span:
+    """A server's span of 5 ms, but for what is told."""
+    usual: dict[str, object] = {
+        "trace_id": TRACE_ID,
+        "span_id": SPAN_ID,
+        "name": "GET /",
+        "kind": Span.SPAN_KIND_SERVER,
+        "start_time_unix_nano": NOW_NS - SECOND,
+        "end_time_unix_nano": NOW_NS - SECOND + 5_000_000,
+    }
+    return Span(**(usual | fields))  # type: ignore[arg-type]
+
+
+def traces(*spans: Span, service: str = "b.default") -> ExportTraceServiceRequest:
+    resource = Resource(attributes=[text("service.name", service)])
+    resource_spans = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])
+    return ExportTraceServiceRequest(resource_spans=[resource_spans])
+
+
+def report(
+    body: Message | bytes, signal: Signal = Signal.OTLP_TRACES, identity: str = "b-1.default"
+) -> Report:
+    raw = body if isinstance(body, bytes) else body.SerializeToString()
+    return Report(signal, raw, NOW_NS, identity)
+
+
+def http_entry() -> pb.HTTPAccessLogEntry:
+    """A GET of / that took 5 ms and was answered 200."""
+    entry = pb.HTTPAccessLogEntry()
+    common = entry.common_properties
+    common.start_time.FromNanoseconds(NOW_NS - SECOND)
+    common.duration.FromMilliseconds(5)
+    common.stream_id = "stream-1"
+    entry.request.request_method = 1
+    entry.request.authority = "b.default"
+    entry.request.path = "/"
+    entry.response.response_code.value = 200
+    return entry
+
+
+def tcp_entry() -> pb.TCPAccessLogEntry:
+    """A connection that ended after 2 s."""
+    entry = pb.TCPAccessLogEntry()
+    common = entry.common_properties
+    common.start_time.FromNanoseconds(NOW_NS - 3 * SECOND)
+    common.duration.FromSeconds(2)
+    common.access_log_type = 3
+    entry.connection_properties.received_bytes = 100
+    entry.connection_properties.sent_bytes = 2000
+    return entry
+
+
+def access_log(
+    *entries: pb.HTTPAccessLogEntry | pb.TCPAccessLogEntry,
+    log_name: str = "inbound",
+    cluster: str = "b.default",
+) -> pb.StreamAccessLogsMessage:
+    message = pb.StreamAccessLogsMessage()
+    message.identifier.node.id = "b-1.default"
+    message.identifier.node.cluster = cluster
+    message.identifier.log_name = log_name
+    for entry in entries:
+        if isinstance(entry, pb.HTTPAccessLogEntry):
+            message.http_logs.log_entry.append(entry)
+        else:
+            message.tcp_logs.log_entry.append(entry)
+    return message
