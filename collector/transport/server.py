@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 ACCEPT_S = 0.05  # for what the kernel has already connected
 QUIESCE_S = 0.2  # for h2corn to stop accepting: a refused accept would end it
+STREAM_WINDOW = 1024 * 1024  # bytes
 Addresses = Sequence[tuple[str, int]]
 
 
@@ -34,6 +35,9 @@ def config(listeners: Sequence[socket.socket], drain_s: float) -> h2corn.Config:
         limit_request_head_size=64 * 1024,
         h2_max_header_list_size=64 * 1024,
         h2_max_header_block_size=64 * 1024,
+        # What a peer that is held back may have in our memory.
+        h2_initial_stream_window_size=STREAM_WINDOW,
+        h2_initial_connection_window_size=4 * STREAM_WINDOW,
         timeout_request_header=10.0,
         timeout_request_body_idle=10.0,
         timeout_keep_alive=0.0,  # sidecars hold quiet connections; closing one fails a check

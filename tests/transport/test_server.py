@@ -15,6 +15,7 @@ from collector.errors import InvalidSetting
 from collector.transport.framing import frame
 from collector.transport.grpc import StreamMethod, UnaryMethod
 from collector.transport.listening import listener
+from collector.transport.server import STREAM_WINDOW
 from tests.transport.echo import METHODS, Echo, Patience
 from tests.transport.serving import serving
 from tests.waiting import eventually
@@ -170,6 +171,36 @@ def test_a_stream_is_read_to_the_end_of_what_arrived_then_told_to_go_elsewhere()
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert received == seen == [b"%d" % number for number in range(100)]
         to_send.put(b"end")
+
+
+def test_a_peer_is_held_back_while_the_handler_is_at_work():
+    """Not reading is all it takes: about a window is sent, of the gigabyte that waits."""
+    patience = Patience()
+    asked: list[int] = []
+
+    class Busy(Echo):
+        async def message(self, body: bytes) -> list[bytes]:
+            await patience.release.wait()
+            return []
+
+    def much() -> Iterator[bytes]:
+        for number in range(16_384):
+            asked.append(number)
+            yield bytes(64 * 1024)
+
+    def at_rest() -> bool:
+        before = len(asked)
+        threading.Event().wait(0.3)
+        return len(asked) == before > 0
+
+    with (
+        serving({"/t.Echo/Busy": StreamMethod(lambda _metadata: Busy())}) as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
+        call = channel.stream_unary("/t.Echo/Busy").future(much())
+        eventually(at_rest)
+        assert len(asked) * 64 * 1024 < 4 * STREAM_WINDOW
+        call.cancel()
 
 
 def keep_calling(
