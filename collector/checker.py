@@ -1,0 +1,69 @@
+"""Check: the engine's decision, counted and recorded."""
+
+import random
+from collections.abc import Awaitable
+
+from prometheus_client import Counter
+
+from collector.decision_log import DecisionLog
+from collector.errors import Unready
+from policy.attributes import AttributeBag
+from policy.engine import Engine
+from policy.errors import NoSnapshot
+from policy.results import DecidedBy, Decision
+
+CHECKS = Counter(
+    "meshmeter_checks",
+    "checks answered: allowed, denied, or by a quota's failure policy fallback_allowed, "
+    "fallback_denied",
+    ["protocol", "answer"],
+)
+ANSWERS = {
+    (True, False): "allowed",
+    (False, False): "denied",
+    (True, True): "fallback_allowed",
+    (False, True): "fallback_denied",
+}
+
+
+class EngineChecker:
+    """`services.Checker`. `allow_sample` is the share of allows recorded; denials always are."""
+
+    def __init__(self, engine: Engine, decisions: DecisionLog, allow_sample: float) -> None:
+        self._engine = engine
+        self._decisions = decisions
+        self._sample = min(max(allow_sample, 0.0), 1.0)
+        self._weight = 1 / self._sample if self._sample else 1.0
+        self._counts: dict[tuple[str, bool, bool], Counter] = {}
+
+    def check(
+        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
+    ) -> Decision | Awaitable[Decision]:
+        """A plain Decision when no counter is asked. Raises Unready while there are no rules."""
+        try:
+            decision = self._engine.check(bag, hits, deadline_s)
+        except NoSnapshot as error:
+            raise Unready(str(error)) from error
+        if isinstance(decision, Decision):
+            self._record(decision, bag, protocol)
+            return decision
+        return self._recorded(decision, bag, protocol)
+
+    async def _recorded(
+        self, decision: Awaitable[Decision], bag: AttributeBag, protocol: str
+    ) -> Decision:
+        decided = await decision
+        self._record(decided, bag, protocol)
+        return decided
+
+    def _record(self, decision: Decision, bag: AttributeBag, protocol: str) -> None:
+        allowed = decision.allowed
+        key = protocol, allowed, decision.decided_by is DecidedBy.FALLBACK
+        counted = self._counts.get(key)
+        if counted is None:
+            counted = self._counts[key] = CHECKS.labels(protocol, ANSWERS[key[1:]])
+        counted.inc()
+        if not allowed:
+            self._decisions.add(decision, bag, protocol, 1.0)
+        elif self._sample and random.random() < self._sample:  # noqa: S311  # a sample, no secret
+            self._decisions.add(decision, bag, protocol, self._weight)
