@@ -100,13 +100,18 @@ def parse_insert(sql: str) -> Insert | None:
     if start is None or end is None or not data_follows(rest):
         return None
     target_end = settings_at or end
-    target = sql[start : columns_at or target_end].strip()
-    columns = sql[columns_at:target_end].strip() if columns_at else ""
+    target = plain(sql[start : columns_at or target_end])
+    columns = plain(sql[columns_at:target_end]) if columns_at else ""
     return Insert(
         into=f"{'FUNCTION ' if function else ''}{target} {columns}".strip(),
-        settings=sql[settings_at:end].strip() if settings_at else "",
+        settings=plain(sql[settings_at:end]) if settings_at else "",
         header=f"SELECT {columns[1:-1] or '*'} FROM {target}",  # noqa: S608 (the client's own words)
     )
+
+
+def plain(sql: str) -> str:
+    """Without comments, so that more can be written behind it."""
+    return TOKEN.sub(lambda token: " " if token.lastgroup == "blank" else token[0], sql).strip()
 
 
 def next_word(found: Iterator[re.Match[str]]) -> str:
