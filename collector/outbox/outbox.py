@@ -115,7 +115,12 @@ class Outbox:
     def purge(self) -> None:
         """Drop what was done a while ago, and digests too old to matter. Call now and then."""
         now_s = self._clock()
-        self._call(lambda writing: statements.purge(writing, now_s - KEEP_DONE_S, PURGE_GROUPS))
+        done_before_s = now_s - KEEP_DONE_S
+        while (
+            self._call(lambda writing: statements.purge(writing, done_before_s, PURGE_GROUPS))
+            == PURGE_GROUPS
+        ):
+            pass
         self._call(
             lambda writing: statements.forget(writing, int(now_s) - REMEMBER_S, FORGET_DIGESTS)
         )

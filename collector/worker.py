@@ -1,0 +1,115 @@
+"""The worker put together: Celery's consumer, the store, and the HTTP client to collectors.
+
+Two threads in one process, not prefork: the work is waiting for ClickHouse and its own time limits
+are in the HTTP client and in the store's connection; /metrics of one process is then complete.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+
+import httpx
+from celery import Celery
+
+from collector.beat import health_server, run_beat
+from collector.errors import CollectorError, Unready
+from collector.ingest import ingest
+from collector.internal import HttpGroups
+from collector.settings import Settings
+from collector.store.client import Store
+from collector.tasks import (
+    HEARTBEAT,
+    INGEST,
+    BrokerDown,
+    celery_app,
+    messages_waiting,
+    refuse_evicting_broker,
+)
+from observe import Check
+
+__all__ = ["run_beat", "run_worker"]
+
+log = logging.getLogger(__name__)
+
+CONCURRENCY = 2
+SILENT_S = 30.0
+
+
+class Pulse:
+    """When a message last came. A consumer may stop without an error (celery#10302)."""
+
+    def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.monotonic):
+        self._waiting = waiting
+        self._clock = clock
+        self._last_s = clock()
+
+    def beat(self) -> None:
+        self._last_s = self._clock()
+
+    def trouble(self) -> str:
+        """Heartbeats go round among workers: silence is trouble only while messages wait."""
+        silent_s = self._clock() - self._last_s
+        if silent_s <= SILENT_S:
+            return ""
+        try:
+            waiting = self._waiting()
+        except BrokerDown as error:
+            return f"no heartbeat for {silent_s:.0f} s; the broker does not answer: {error}"
+        return f"no heartbeat for {silent_s:.0f} s while {waiting} messages wait" if waiting else ""
+
+
+def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> None:
+    """What the worker does with each message."""
+    client = httpx.Client(limits=httpx.Limits(max_connections=2 * CONCURRENCY))
+
+    @app.task(name=HEARTBEAT)  # type: ignore[untyped-decorator]
+    def heartbeat() -> None:
+        pulse.beat()
+
+    @app.task(name=INGEST)  # type: ignore[untyped-decorator]
+    def ingest_group(collector_url: str, collector_id: str, group: int) -> None:
+        pulse.beat()
+        groups = HttpGroups(client, collector_url, collector_id, settings.internal_token)
+        try:
+            ingest(groups, store, collector_id, group)
+        except Unready as error:
+            # Nobody to tell: the group's lease ends, and it is sent again.
+            log.warning("A collector is away", extra={"group": group, "error": str(error)})
+
+
+def run_worker(settings: Settings) -> int:
+    """Until SIGTERM: what was begun is then finished. Raises InvalidSetting."""
+    app = celery_app(settings.broker_url)
+    refuse_evicting_broker(app)
+    store = Store(settings.clickhouse_url)
+    pulse = Pulse(lambda: messages_waiting(app))
+    add_tasks(app, settings, store, pulse)
+    ready = {"store": store_check(store), "consumer": pulse.trouble}
+    health = health_server(settings.worker_http, ready)
+    worker = app.Worker(
+        pool="threads",
+        concurrency=CONCURRENCY,
+        loglevel=settings.log_level,
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    try:
+        worker.start()
+    finally:
+        health.shutdown()
+        health.server_close()
+        store.close()
+    return int(worker.exitcode or 0)
+
+
+def store_check(store: Store) -> Check:
+    def check() -> str:
+        try:
+            store.ping()
+        except CollectorError as error:
+            return str(error)
+        return ""
+
+    return check
