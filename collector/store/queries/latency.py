@@ -15,7 +15,7 @@ WITH
     SELECT greatest(1, toUInt64(ceil(count() / 2000000)))
     FROM spans
     WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
+        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
         AND (%(destination)s = '' OR service = %(destination)s)
 ) AS every,
 sumMap(latency) AS counts,
@@ -80,7 +80,7 @@ FROM
             FROM spans
             WHERE sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-                AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
+                AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
                 AND (%(destination)s = '' OR service = %(destination)s)
         ) AS callee
         LEFT ANY JOIN
@@ -90,7 +90,8 @@ FROM
             WHERE sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time)
                     >= toStartOfFiveMinutes(toDateTime(%(start_s)s - 3600))
-                AND time >= toDateTime(%(start_s)s - 3600) AND time < toDateTime(%(end_s)s)
+                AND time >= toDateTime64(%(start_s)s - 3600, 9)
+                AND time < toDateTime64(%(end_s)s, 9)
         ) AS caller
         ON callee.trace_id = caller.trace_id AND callee.parent_id = caller.span_id
         WHERE caller.service != callee.service

@@ -10,14 +10,15 @@ from collector.store.queries.rollups import window
 # A span whose parent belongs to another service is a call between the two. Callers are looked for
 # an hour further back than calls: a parent starts before its child. Of more than 2 million spans
 # one trace in `every` is read, and counts for that many.
-# Percentiles: see migrations/clickhouse/0002_edges.sql for the buckets.
+# toDateTime64, since a DateTime64 compared with a DateTime loses its fraction, and rows an end's
+# second. Percentiles: see migrations/clickhouse/0002_edges.sql for the buckets.
 SQL = """
 WITH
 (
     SELECT greatest(1, toUInt64(ceil(count() / 2000000)))
     FROM spans
     WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
+        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
 ) AS every,
 arrayMap(
     bucket -> exp2((bucket + 0.5) / 8) / 1000,
@@ -72,7 +73,7 @@ FROM
             FROM spans
             WHERE parent_id != 0 AND sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-                AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
+                AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
         ) AS callee
         ALL INNER JOIN
         (
@@ -81,7 +82,8 @@ FROM
             WHERE sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time)
                     >= toStartOfFiveMinutes(toDateTime(%(start_s)s - 3600))
-                AND time >= toDateTime(%(start_s)s - 3600) AND time < toDateTime(%(end_s)s)
+                AND time >= toDateTime64(%(start_s)s - 3600, 9)
+                AND time < toDateTime64(%(end_s)s, 9)
         ) AS caller
         ON callee.trace_id = caller.trace_id AND callee.parent_id = caller.span_id
         WHERE caller.service != callee.service

@@ -26,7 +26,7 @@ FROM
     SELECT service, max(kind IN (2, 5)) AS called
     FROM spans
     WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
+        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
     GROUP BY service
 )
 GROUP BY service
