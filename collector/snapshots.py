@@ -76,7 +76,7 @@ class SnapshotKeeper:
             except (PolicyError, OSError) as error:
                 FAILURES.inc()
                 if str(error) != self._failing:
-                    log.error("the rules cannot be loaded", extra={"why": str(error)})
+                    log.warning("the rules cannot be loaded", extra={"why": str(error)})
                 self._failing = str(error)
                 return
             self._failing = ""
@@ -138,5 +138,5 @@ def read_last_good(file: Path) -> Snapshot | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, InvalidRule) as error:
-        log.error("the last good rules on disk cannot be used", extra={"why": str(error)})
+        log.warning("the last good rules on disk cannot be used", extra={"why": str(error)})
         return None
