@@ -1,0 +1,154 @@
+"""A real Envoy, configured by what the protocols' pages say, reports into a real outbox."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from collector.decoders import decode_group
+from collector.frontends import als, otlp
+from collector.model import Report
+from collector.settings import Settings
+from collector.store.tables import NO_TRACE
+from collector.transport.http import RawAnswer
+from demo.envoy_binary import envoy_binary
+from tests.collector.keeping import Keeping
+from tests.conftest import free_port
+from tests.counters import Counters
+from tests.sidecar.envoys import live
+from tests.transport.serving import serving
+from tests.waiting import eventually
+
+REQUESTS = 40
+PAGES = Path("docs/protocols")
+TYPE = "type.googleapis.com/envoy.extensions.filters"
+MANAGER = f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager"
+TCP_PROXY = f"{TYPE}.network.tcp_proxy.v3.TcpProxy"
+ROUTER = f"{TYPE}.http.router.v3.Router"
+
+Config = dict[str, Any]
+
+
+def snippets(page: str) -> list[Any]:
+    text = (PAGES / page).read_text()
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def address(port: int) -> Config:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def cluster(name: str, port: int) -> Config:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}]
+    return {"name": name, "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
+
+
+def listener(port: int, name: str, filter_type: str, fields: Config) -> Config:
+    typed = {"@type": filter_type, "stat_prefix": name, **fields}
+    chain = {"filters": [{"name": name, "typed_config": typed}]}
+    return {
+        "name": name,
+        "traffic_direction": "INBOUND",
+        "address": address(port),
+        "filter_chains": [chain],
+    }
+
+
+def envoy_config(ports: dict[str, int]) -> Config:
+    tracing, runtime, (collector,) = snippets("otlp.md")
+    http_log, tcp_log = snippets("als.md")
+    collector["load_assignment"] = cluster("collector", ports["collector"])["load_assignment"]
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "app"}}
+    manager = {
+        "route_config": {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
+        **tracing,
+        **http_log,
+    }
+    return {
+        "node": {"id": "cart-1.shop", "cluster": "cart.shop", "metadata": {"WORKLOAD": "cart"}},
+        "admin": {"address": address(ports["admin"])},
+        "static_resources": {
+            "listeners": [
+                listener(ports["http"], "http", MANAGER, manager),
+                listener(ports["tcp"], "tcp", TCP_PROXY, {"cluster": "app", **tcp_log}),
+            ],
+            "clusters": [cluster("app", ports["app"]), collector],
+        },
+        **runtime,
+    }
+
+
+@contextmanager
+def envoy(ports: dict[str, int], directory: Path) -> Iterator[None]:
+    path = directory / "envoy.yaml"
+    path.write_text(yaml.safe_dump(envoy_config(ports)))
+    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    process = subprocess.Popen([str(envoy_binary()), "--config-path", str(path), *options])
+    try:
+        eventually(lambda: live(f"http://127.0.0.1:{ports['admin']}/ready"))
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
+    """What 40 requests, half of them over the TCP listener, leave in the outbox."""
+    directory = tmp_path_factory.mktemp("reports")
+    keeping, counters = Keeping(directory / "outbox"), Counters()
+    grpc = {
+        **als.grpc_methods(keeping.services, Settings()),
+        **otlp.grpc_methods(keeping.services, Settings()),
+    }
+    with (
+        serving(grpc) as collector,
+        serving({}, {"/*": lambda _request: RawAnswer(200)}) as app,
+    ):
+        ports = {name: free_port() for name in ("admin", "http", "tcp")}
+        ports |= {"collector": port_of(collector.address), "app": port_of(app.address)}
+        with envoy(ports, directory):
+            for number in range(REQUESTS):
+                port = ports["tcp" if number % 2 else "http"]
+                httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
+            expected = {"als": REQUESTS, "otlp_grpc": REQUESTS // 2}
+            for protocol, items in expected.items():
+                eventually(
+                    lambda p=protocol, n=items: counters.moved("frontend_items", protocol=p) >= n
+                )
+    yield keeping.reports()
+    keeping.outbox.close()
+
+
+def test_everything_envoy_reported_becomes_rows(reports):
+    decoded = decode_group(reports, group=1)
+    assert decoded.dead == []
+    assert decoded.counts == {"requests": REQUESTS, "spans": REQUESTS // 2}
+
+
+def test_the_sender_is_who_its_metadata_says(reports):
+    assert {report.identity for report in reports} == {"cart-1.shop"}
+
+
+def test_each_message_says_whose_it_is_and_in_few_bytes(reports):
+    requests = decode_group(reports, group=1).tables["requests"]
+    assert set(requests["destination"]) == {"cart.shop"}
+    assert max(len(report.body) for report in reports) < 32_000
+
+
+def test_spans_and_log_entries_of_a_request_share_their_trace(reports):
+    tables = decode_group(reports, group=1).tables
+    traced = set(tables["requests"]["trace_id"]) - {NO_TRACE}
+    assert traced == set(tables["spans"]["trace_id"])
+    assert len(traced) == REQUESTS // 2
