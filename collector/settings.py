@@ -69,7 +69,7 @@ class Settings:
 
     def derived(self) -> Self:
         """The same with every empty URL made from the addresses and the data directory."""
-        made = {
+        made: dict[str, Any] = {
             "clickhouse_url": f"clickhouse://{self.store}/meshmeter",
             "rules_url": f"sqlite:///{self.data_dir.absolute() / 'rules.sqlite'}",
             "redis_url": f"redis://{self.valkey}/0",

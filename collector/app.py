@@ -1,0 +1,125 @@
+"""The collector put together: one process, one event loop, both doors."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import uvloop
+from fastapi import FastAPI
+
+from collector.checker import EngineChecker
+from collector.decision_log import DecisionLog
+from collector.dispatcher import dispatcher
+from collector.errors import InvalidSetting
+from collector.frontends import GRPC, HTTP
+from collector.frontends.rules_api import rules_router
+from collector.internal import router as internal_router
+from collector.outbox import Outbox, OutboxMetrics
+from collector.reporter import OutboxReporter
+from collector.services import Services
+from collector.settings import Settings
+from collector.snapshots import SnapshotKeeper
+from collector.store.client import Store
+from collector.transport.asgi import Door
+from collector.transport.server import serve
+from policy.engine import Engine
+from policy.errors import CountersDown, UnsuitableCounters
+from policy.quota.counters import RedisCounters
+from policy.store import RuleStore
+
+log = logging.getLogger(__name__)
+
+ABOUT = """Rules and quotas of a service mesh: made here, in force in every collector within two
+seconds. Sidecars use the other side: Envoy's ext_authz, rate limits and access logs, and OTLP."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a collector is made of, while it runs."""
+
+    services: Services
+    outbox: Outbox
+    rules: RuleStore
+    keeper: SnapshotKeeper
+
+
+@asynccontextmanager
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Made from the inside out and closed in reverse. Raises InvalidSetting."""
+    async with AsyncExitStack() as owned:
+        outbox = Outbox(settings.data_dir / "outbox", settings.outbox_max_bytes)
+        owned.callback(outbox.close)
+        owned.callback(OutboxMetrics(outbox).close)
+        sender = dispatcher(settings, outbox, lambda: Store(settings.clickhouse_url))
+        sender.start()
+        owned.push_async_callback(asyncio.to_thread, sender.stop)
+
+        counters = RedisCounters(settings.redis_url)
+        owned.push_async_callback(counters.close)
+        await look_at(counters)
+        engine = Engine(counters)
+        rules = RuleStore(settings.rules_url)
+        owned.callback(rules.close)
+        keeper = SnapshotKeeper(engine, rules, settings.data_dir, settings.rules_poll_s)
+        await keeper.start()
+        owned.push_async_callback(keeper.close)
+
+        reporter = OutboxReporter(outbox)
+        decisions = DecisionLog(reporter)
+        owned.push_async_callback(decisions.close)
+        checker = EngineChecker(engine, decisions, settings.allow_sample)
+        yield Parts(Services(checker, reporter), outbox, rules, keeper)
+
+
+async def look_at(counters: RedisCounters) -> None:
+    """Raises InvalidSetting for a server that may evict; one that is down is only said."""
+    try:
+        await counters.check_server()
+    except CountersDown as error:
+        log.warning(
+            "The counters do not answer; quotas follow their failure policy",
+            extra={"why": str(error)},
+        )
+    except UnsuitableCounters as error:
+        raise InvalidSetting(str(error)) from error
+
+
+def door(made: Parts, settings: Settings) -> Door:
+    """Checks and reports around FastAPI, which has the API."""
+    api = FastAPI(title="meshmeter", version="1", description=ABOUT)
+    api.include_router(rules_router(made.rules, made.keeper, made.services.checker))
+    api.include_router(internal_router(made.outbox, settings))
+    methods = {
+        path: method
+        for frontend in GRPC
+        for path, method in frontend.grpc_methods(made.services, settings).items()
+    }
+    routes = {
+        path: handler
+        for frontend in HTTP
+        for path, handler in frontend.http_routes(made.services, settings).items()
+    }
+    ready = {"rules": made.keeper.ready, "outbox": made.outbox.trouble}
+    return Door(methods, routes, ready, api)
+
+
+async def collect(settings: Settings, stop: asyncio.Event) -> None:
+    """Until `stop` is set and what is in flight is answered. Raises InvalidSetting."""
+    async with parts(settings) as made:
+        await serve(door(made, settings), [settings.http, settings.grpc], stop)
+
+
+def run_collector(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT. Raises InvalidSetting."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await collect(settings, stop)
+
+    uvloop.run(main())
+    return 0
