@@ -2,7 +2,7 @@
 
     python benchmarks/check.py [--rounds 3] [--rules 1000]
 
-Each server is a process of its own with the real ext_authz front-end over the real engine; the
+Each server is a process of its own with the real ext_authz front-end over the real checker; the
 request matches none of the ten rules of its destination, so it is allowed. h2load (Debian:
 nghttp2-client) asks from 1, 16 and 64 connections, the servers take turns, and each cell is the
 median of the rounds: user and system time of the whole server over the calls. h2load does not
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ import grpc  # noqa: E402
 import psutil  # noqa: E402
 import uvloop  # noqa: E402
 
+from collector.checker import EngineChecker  # noqa: E402
+from collector.decision_log import DecisionLog  # noqa: E402
 from collector.frontends.envoy_ext_authz import PATH, Authorization  # noqa: E402
 from collector.model import Report  # noqa: E402
 from collector.proto import envoy_pb2 as pb  # noqa: E402
@@ -38,10 +40,8 @@ from collector.transport.framing import frame  # noqa: E402
 from collector.transport.grpc import Reply, UnaryMethod  # noqa: E402
 from collector.transport.metadata import Metadata  # noqa: E402
 from collector.transport.server import serve  # noqa: E402
-from policy.attributes import AttributeBag  # noqa: E402
 from policy.engine import Engine  # noqa: E402
 from policy.quota.memory import MemoryCounters  # noqa: E402
-from policy.results import Decision  # noqa: E402
 from policy.rules import DenyRule  # noqa: E402
 from policy.snapshot import compile_snapshot  # noqa: E402
 
@@ -51,31 +51,25 @@ RULES_A_SERVICE = 10
 SERVERS = ("door", "grpcio")
 
 
-class EngineOnly:
-    def __init__(self, rules: int) -> None:
-        made = [
-            DenyRule(
-                name=f"r{number}",
-                match=f'destination.service == "s{number // RULES_A_SERVICE}.shop" && '
-                f'request.method == "GET" && request.headers["x-user"] == "u{number}"',
-            )
-            for number in range(rules)
-        ]
-        self._engine = Engine(MemoryCounters(), compile_snapshot(made, version=1))
-
-    def check(
-        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
-    ) -> Decision | Awaitable[Decision]:
-        del protocol
-        return self._engine.check(bag, hits, deadline_s)
+class Nowhere:
+    """Allows are not sampled here, so nothing is reported."""
 
     async def report(self, report: Report) -> None:
         raise AssertionError(report.signal)
 
 
 def authorization(rules: int) -> Authorization:
-    both = EngineOnly(rules)
-    return Authorization(Services(checker=both, reporter=both), deadline_s=0.025)
+    made = [
+        DenyRule(
+            name=f"r{number}",
+            match=f'destination.service == "s{number // RULES_A_SERVICE}.shop" && '
+            f'request.method == "GET" && request.headers["x-user"] == "u{number}"',
+        )
+        for number in range(rules)
+    ]
+    engine = Engine(MemoryCounters(), compile_snapshot(made, version=1))
+    checker = EngineChecker(engine, DecisionLog(Nowhere()), allow_sample=0.0)
+    return Authorization(Services(checker, Nowhere()), deadline_s=0.025)
 
 
 async def no_page(_scope: Any, _receive: Any, _send: Any) -> None:

@@ -1,39 +1,38 @@
-"""Check front-ends over the real engine, with rules of the test's own and counters in memory."""
+"""Check front-ends over the real checker, with rules of the test's own and counters in memory."""
 
 import time
-from collections.abc import Awaitable
 
+from collector.checker import EngineChecker
+from collector.decision_log import DecisionLog
 from collector.model import Report
 from collector.services import Services
-from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.quota.memory import MemoryCounters
-from policy.results import Decision
 from policy.rules import AnyRule
 from policy.snapshot import compile_snapshot
 
 US = 1_000_000
 
 
-class EngineOnly:
-    """A checker that keeps no decision log, and a reporter that nothing is reported to."""
+class Kept:
+    """A reporter whose outbox is a list."""
 
-    def __init__(self, *rules: AnyRule) -> None:
-        noon_us = time.time_ns() // 1000  # a clock that stands still: windows do not turn
-        counters = MemoryCounters(lambda: noon_us)
-        self.engine = Engine(counters, compile_snapshot(rules, version=7))
-        self.protocols: list[str] = []
-
-    def check(
-        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
-    ) -> Decision | Awaitable[Decision]:
-        self.protocols.append(protocol)
-        return self.engine.check(bag, hits, deadline_s)
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
 
     async def report(self, report: Report) -> None:
-        raise AssertionError(f"a check reported {report.signal}")
+        self.reports.append(report)
 
 
-def services(*rules: AnyRule) -> Services:
-    both = EngineOnly(*rules)
-    return Services(checker=both, reporter=both)
+class EngineOnly(EngineChecker):
+    """A checker without a rule database; its decision log ends in a list."""
+
+    def __init__(self, *rules: AnyRule, loaded: bool = True) -> None:
+        noon_us = time.time_ns() // 1000  # a clock that stands still: windows do not turn
+        snapshot = compile_snapshot(rules, version=7) if loaded else None
+        engine = Engine(MemoryCounters(lambda: noon_us), snapshot)
+        super().__init__(engine, DecisionLog(Kept()), allow_sample=0.0)
+
+
+def services(*rules: AnyRule, loaded: bool = True) -> Services:
+    return Services(EngineOnly(*rules, loaded=loaded), Kept())

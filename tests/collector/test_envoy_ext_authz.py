@@ -124,6 +124,17 @@ def test_bytes_that_are_no_request_are_invalid():
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_before_any_rules_were_loaded_nothing_passes():
+    methods = grpc_methods(services(loaded=False), Settings())
+    with (
+        serving(methods) as server,
+        grpc.insecure_channel(server.address) as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        Client(channel).check(request())
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 def values_of(asked: pb.CheckRequest) -> ContextValues:
     return ContextValues(asked.attributes, Metadata({b"x-mesh-node": b"cart-1.shop"}))
 
