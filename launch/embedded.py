@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -29,12 +30,14 @@ EMBEDDED_ADDRESSES = (
 def free_ports(settings: Settings, data_dir: Path) -> Settings:
     """The same settings on ports that are free now, with everything embedded in `data_dir`."""
     probes = {name: socket.create_server(("127.0.0.1", 0)) for name in EMBEDDED_ADDRESSES}
-    addresses = {name: f"127.0.0.1:{probe.getsockname()[1]}" for name, probe in probes.items()}
+    moved: dict[str, Any] = {
+        name: f"127.0.0.1:{probe.getsockname()[1]}" for name, probe in probes.items()
+    }
     for probe in probes.values():
         probe.close()
-    urls = dict.fromkeys(("clickhouse_url", "rules_url", "redis_url", "broker_url"), "")
-    moved = replace(settings, **addresses, **urls, collector_url="", data_dir=data_dir)
-    return moved.derived()
+    urls = ("clickhouse_url", "rules_url", "redis_url", "broker_url", "collector_url")
+    moved |= dict.fromkeys(urls, "")
+    return replace(settings, **moved, data_dir=data_dir).derived()
 
 
 def prepare(settings: Settings, environ: Mapping[str, str]) -> None:
