@@ -117,6 +117,16 @@ def test_values_of_the_wrong_type_are_refused_and_store_nothing(store):
     assert stored(store) == 2
 
 
+def test_a_table_that_cannot_take_more_now_is_store_down(store):
+    store.command(
+        "CREATE TABLE full (a UInt8) ENGINE = MergeTree ORDER BY a "
+        "SETTINGS parts_to_delay_insert = 1, parts_to_throw_insert = 1"
+    )
+    store.insert("full", {"a": [1]}, token="1")
+    with pytest.raises(StoreDown, match="TOO_MANY_PARTS"):
+        store.insert("full", {"a": [2]}, token="2")
+
+
 @pytest.mark.parametrize("compression", [True, False])
 def test_threads_share_a_store(store_url, compression):
     with Store(store_url, compression=compression) as store, ThreadPoolExecutor(8) as pool:

@@ -1,7 +1,10 @@
 """The rows the worker writes have the columns the tables have."""
 
+from pathlib import Path
+
 import pytest
 
+from collector.decoders.limits import Reason
 from collector.store.client import Store
 from collector.store.tables import TABLES, DeadLetterRow, columns
 
@@ -27,3 +30,9 @@ def test_rows_become_columns_with_their_group():
     assert found["item"] == [b"1", b"2"]
     assert found["_group"] == [7, 7]
     assert {len(values) for values in found.values()} == {2}
+
+
+@pytest.mark.parametrize("word", [*TABLES.values(), *Reason])
+def test_the_storage_page_names_every_table_and_every_reason(word):
+    page = Path("docs/storage.md").read_text()
+    assert f"| `{word}` |" in page
