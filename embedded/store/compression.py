@@ -47,7 +47,9 @@ def write_frames(data: bytes, method: Method) -> list[bytes]:
 def compress(data: bytes, method: Method) -> bytes:
     if method is Method.ZSTD:
         return zstandard.ZstdCompressor(level=1).compress(data)
-    return bytes(lz4.block.compress(data, store_size=False))
+    if method is Method.LZ4:
+        return bytes(lz4.block.compress(data, store_size=False))
+    return data
 
 
 def read_frame(reader: Reader) -> bytes:

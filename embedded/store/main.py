@@ -48,7 +48,7 @@ def serve(data_dir: Path, listen: str, health: str, memory_bytes: int) -> None:
         try:
             health_server = serve_health(host, port, {"engine": engine.check})
         except OSError as error:
-            raise CannotStart(f"cannot listen at {health} ({error.strerror})") from error
+            raise CannotStart(f"cannot listen at {health} ({strerror(error)})") from error
     stopping = threading.Event()
     # After the engine, which sets handlers of its own.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -79,7 +79,12 @@ def listen_at(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), backlog=128)
     except OSError as error:
-        raise CannotStart(f"cannot listen at {address} ({error.strerror})") from error
+        raise CannotStart(f"cannot listen at {address} ({strerror(error)})") from error
+
+
+def strerror(error: OSError) -> str:
+    """Without what `socket` adds to it."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def loopback(address: str) -> tuple[str, int]:

@@ -5,10 +5,23 @@ from typing import Any
 
 import pytest
 from clickhouse_driver import Client
+from clickhouse_driver.protocol import ServerPacketTypes
 
 from tests.embedded.daemon import StoreProcess, running_store
 
 Connect = Callable[..., Client]
+
+
+def outcome(client: Client, sql: str) -> int:
+    """The code of a statement's exception, 0 for none. `execute` would reconnect behind it."""
+    client.connection.send_query(sql)
+    client.connection.send_external_tables([])
+    while True:
+        packet = client.connection.receive_packet()
+        if packet.type == ServerPacketTypes.EXCEPTION:
+            return int(packet.exception.code)
+        if packet.type == ServerPacketTypes.END_OF_STREAM:
+            return 0
 
 
 @pytest.fixture(scope="session")

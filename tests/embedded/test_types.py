@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from clickhouse_driver import Client
 
-from tests.embedded.conftest import Connect
+from tests.embedded.conftest import Connect, outcome
 from tests.embedded.daemon import StoreProcess
 
 UTC = dt.UTC
@@ -111,7 +111,5 @@ def test_seventy_thousand_rows_come_back(
 
 def test_a_type_that_cannot_be_carried_is_refused_and_the_connection_stays(client: Client) -> None:
     client.execute("CREATE TEMPORARY TABLE here (a UInt8)")
-    with pytest.raises(Exception, match="cannot carry columns of type AggregateFunction") as caught:
-        client.execute("SELECT sumState(toUInt8(1))")
-    assert caught.value.code == 48
+    assert outcome(client, "SELECT sumState(toUInt8(1))") == 48
     assert client.execute("SELECT count() FROM here") == [(0,)]

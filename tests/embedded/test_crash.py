@@ -1,0 +1,83 @@
+"""Killed in the middle of inserts, the store has lost and doubled nothing."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+from clickhouse_driver import Client
+from clickhouse_driver.errors import Error
+
+from tests.embedded.conftest import Connect
+from tests.embedded.daemon import StoreProcess, running_store
+
+KILLS = 6
+BATCH = 5000
+WINDOW = "SETTINGS non_replicated_deduplication_window = 1000"
+SCHEMA = (
+    f"""
+    CREATE TABLE base (n UInt64, part UInt8)
+    ENGINE = MergeTree PARTITION BY part ORDER BY n {WINDOW}
+    """,
+    f"""
+    CREATE TABLE sums (part UInt8, count SimpleAggregateFunction(sum, UInt64))
+    ENGINE = AggregatingMergeTree ORDER BY part {WINDOW}
+    """,
+    """
+    CREATE MATERIALIZED VIEW view TO sums AS
+    SELECT part, count() AS count FROM base GROUP BY part
+    """,
+)
+
+
+class Writer:
+    """Inserts batch after batch, each again with its token until it is answered."""
+
+    def __init__(self, store: StoreProcess) -> None:
+        self.store = store
+        self.acknowledged = 0
+        self.broken = 0
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        client = Client("127.0.0.1", port=self.store.port, compression="lz4")
+        while not self.done.is_set():
+            start = self.acknowledged * BATCH
+            rows = [(n, n % 2) for n in range(start, start + BATCH)]
+            token = {"insert_deduplication_token": str(self.acknowledged)}
+            try:
+                client.execute("INSERT INTO base VALUES", rows, settings=token)
+                self.acknowledged += 1
+            except (Error, EOFError, OSError):
+                self.broken += 1
+                time.sleep(0.01)  # the store is starting again
+        client.disconnect()
+
+    def finish(self) -> None:
+        self.done.set()
+        self.thread.join()
+
+
+def test_kills_amid_inserts_lose_and_double_nothing(tmp_path: Path, connect: Connect) -> None:
+    dice = random.Random(11)
+    with running_store(tmp_path / "data") as store:
+        for sql in SCHEMA:
+            connect(store).execute(sql)
+        writer = Writer(store)
+        try:
+            for _ in range(KILLS):
+                before = writer.acknowledged
+                killed_after = before + dice.randrange(1, 6)
+                while writer.acknowledged < killed_after:
+                    time.sleep(dice.random() / 50)
+                store.kill()
+                store.start()
+        finally:
+            writer.finish()
+        client = connect(store)
+        rows = writer.acknowledged * BATCH
+        assert writer.broken >= KILLS
+        assert client.execute("SELECT count(), uniqExact(n) FROM base") == [(rows, rows)]
+        assert client.execute("SELECT sum(count) FROM sums") == [(rows,)]
