@@ -34,6 +34,7 @@ PREFIX_MARK = "/*"
 GRPC = b"application/grpc"
 GRPC_WEB = b"application/grpc-web"
 HEALTH_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+ONLY_GRPC = RawAnswer(415, [JSON], b'{"error":"this path speaks application/grpc"}\n')
 BUG = RawAnswer(500, [JSON], b'{"error":"internal error"}\n')
 
 
@@ -79,12 +80,14 @@ class Door:
             await self._fallback(scope, receive, send)
             return
         path: str = scope["path"]
-        if path in self._grpc_methods or is_grpc(scope):
+        if is_grpc(scope):
             await self._grpc(scope, receive, send)
         elif (handler := self._raw(path)) is not None:
             await answer_raw(handler, scope, receive, send)
         elif path in HEALTH_PATHS:
             await self._answer_health(path, send)
+        elif path in self._grpc_methods:
+            await send_answer(ONLY_GRPC, send)
         else:
             await self._fallback(scope, receive, send)
 

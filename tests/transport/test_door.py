@@ -170,6 +170,22 @@ def test_grpc_over_http1_is_not_taken_for_a_page(client):
     assert answer.headers["grpc-status"] == "12"
 
 
+@pytest.mark.parametrize("kind", ["application/json", "application/grpc-web+proto", ""])
+def test_a_grpc_path_speaks_only_grpc(client, kind):
+    answer = client.post("/t.Echo/Unary", headers={"content-type": kind})
+    assert answer.status_code == 415
+
+
+def test_failed_calls_are_counted_by_method_and_code(server, client):
+    with grpc.insecure_channel(server.address) as channel:
+        for method, message in (("Fail", b"malformed"), ("Nope", b"")):
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary(f"/t.Echo/{method}")(message)
+    metrics = client.get("/metrics").text
+    assert 'grpc_failed_calls_total{code="INVALID_ARGUMENT",method="/t.Echo/Fail"}' in metrics
+    assert 'grpc_failed_calls_total{code="UNIMPLEMENTED",method="unknown"}' in metrics
+
+
 def test_health_ready_and_metrics_are_answered(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").status_code == 200
