@@ -81,7 +81,9 @@ def celery_app(broker_url: str) -> Celery:
 
 
 def keep_logging(**_kwargs: object) -> None:
-    """Connected, it keeps Celery from setting up logging of its own."""
+    """Connected, it keeps Celery from setting up logging of its own; and a good task is no news."""
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def queue(arguments: dict[str, Any] | None) -> Queue:

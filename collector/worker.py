@@ -6,15 +6,17 @@ are in the HTTP client and in the store's connection; /metrics of one process is
 
 import logging
 import time
+import warnings
 from collections.abc import Callable
 
 import httpx
 from celery import Celery
+from celery.platforms import SecurityWarning
 
 from collector.beat import health_server, run_beat
 from collector.errors import CollectorError, Unready
+from collector.group_client import HttpGroups
 from collector.ingest import ingest
-from collector.internal import HttpGroups
 from collector.settings import Settings
 from collector.store.client import Store
 from collector.tasks import (
@@ -86,6 +88,8 @@ def run_worker(settings: Settings) -> int:
     add_tasks(app, settings, store, pulse)
     ready = {"store": store_check(store), "consumer": pulse.trouble}
     health = health_server(settings.worker_http, ready)
+    # It warns root of pickle, which is not accepted here.
+    warnings.simplefilter("ignore", SecurityWarning)
     worker = app.Worker(
         pool="threads",
         concurrency=CONCURRENCY,

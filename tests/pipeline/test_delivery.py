@@ -48,7 +48,7 @@ def test_what_is_acknowledged_is_stored_once_by_a_worker(settings, tmp_path):
 def test_a_killed_worker_loses_and_doubles_nothing(settings, tmp_path):
     ids: list[str] = []
     with live_collector(settings) as collector:
-        for round_ in range(3):
+        for round_ in range(2):
             with running("worker", settings, tmp_path):
                 ids += send(collector, round_ * 40, 40)
                 eventually(lambda: collector.outbox.stats().pending_groups > 0)
