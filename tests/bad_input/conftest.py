@@ -6,8 +6,8 @@ from tests.bad_input.live import LiveCollector
 
 
 @pytest.fixture(scope="module")
-def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCollector]:
-    live = LiveCollector(tmp_path_factory.mktemp("collector"))
+def collector(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[LiveCollector]:
+    live = LiveCollector(tmp_path_factory.mktemp("collector"), redis_url)
     yield live
     live.kill()
 

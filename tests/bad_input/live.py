@@ -1,4 +1,4 @@
-"""A collector process of its own, to be maltreated."""
+"""A collector process of its own, to be maltreated. No worker and no ClickHouse are behind it."""
 
 import os
 import signal
@@ -12,36 +12,44 @@ import httpx
 
 from collector.frontends import otlp
 from collector.settings import Settings
+from migrations.rules import migrate_rules
 from tests.collector.messages import rejected, span, traces
 from tests.conftest import free_port
 from tests.counters import Counters
 from tests.waiting import eventually
 
+BROKER_DATABASE = 9  # no worker listens there
 PROTOBUF = {"content-type": "application/x-protobuf"}
 KIB = 1024
 MIB = 1024 * KIB
 
 
 class LiveCollector:
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, valkey_url: str) -> None:
         self.settings = Settings(
             data_dir=data_dir,
+            clickhouse_url=f"clickhouse://127.0.0.1:{free_port()}/nobody",
+            rules_url=f"sqlite:///{data_dir}/rules.sqlite",
+            redis_url=valkey_url,
+            broker_url=f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
             http=f"127.0.0.1:{free_port()}",
             grpc=f"127.0.0.1:{free_port()}",
         )
         self.url = f"http://{self.settings.http}"
         self.good: list[bytes] = []  # bodies acknowledged
+        migrate_rules(self.settings.rules_url)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bad_input.parts"],
+            [sys.executable, "-m", "cli", "collector"],
             env=os.environ | self.settings.to_environ(),
+            stderr=subprocess.DEVNULL,
         )
-        eventually(self.healthy, timeout_s=60)
+        eventually(self.ready, timeout_s=60)
         self.channel = grpc.insecure_channel(self.settings.grpc)
 
-    def healthy(self) -> bool:
+    def ready(self) -> bool:
         assert self._process.poll() is None, "the collector ended"
         try:
-            return httpx.get(f"{self.url}/healthz").is_success
+            return httpx.get(f"{self.url}/readyz").is_success
         except httpx.TransportError:
             return False
 

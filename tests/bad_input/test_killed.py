@@ -7,13 +7,14 @@ from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
 
 
-def test_every_acknowledged_request_survives_a_kill(tmp_path: Path) -> None:
-    collector = LiveCollector(tmp_path)
+def test_every_acknowledged_request_survives_a_kill(tmp_path: Path, redis_url: str) -> None:
+    collector = LiveCollector(tmp_path, redis_url)
     for bad in (bodies.NOISE, bodies.CUT, bodies.JSON_TEXT, bytes(17 * MIB)) * 5:
         assert collector.post(bad).is_client_error
         collector.send_good()
     collector.kill()
-    outbox = Outbox(tmp_path, 64 * MIB)
-    reports = outbox.read_group(outbox.freeze_group(64 * MIB))
+    outbox = Outbox(tmp_path / "outbox", 64 * MIB)
+    last = outbox.freeze_group(64 * MIB) or len(collector.good)
+    stored = [report.body for group in range(1, last + 1) for report in outbox.read_group(group)]
     outbox.close()
-    assert [report.body for report in reports] == collector.good
+    assert stored == collector.good

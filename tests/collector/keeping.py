@@ -1,12 +1,12 @@
 """Front-ends over a real outbox, whose reports a test can see."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from collector.model import Report
 from collector.outbox import Outbox
 from collector.reporter import OutboxReporter
-from collector.services import Services
-from tests.collector.checking import EngineOnly
+from tests.collector.checking import services
 
 MIB = 1024 * 1024
 
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 class Keeping:
     def __init__(self, directory: Path, max_bytes: int = 64 * MIB) -> None:
         self.outbox = Outbox(directory, max_bytes, ballast_bytes=MIB)
-        self.services = Services(checker=EngineOnly(), reporter=OutboxReporter(self.outbox))
+        self.services = replace(services(), reporter=OutboxReporter(self.outbox))
 
     def reports(self) -> list[Report]:
         """Those that came since it was last asked; there is room for others then."""
