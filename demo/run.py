@@ -1,5 +1,7 @@
 """The demo: the embedded set, the shop behind its Envoys, one quota, and customers."""
 
+import contextlib
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from demo.reconcile import disagreements
 from demo.report import report
 from demo.topology import CALLERS, MOBILE, SERVICES
 from launch.embedded import start
-from launch.supervisor import Supervisor
+from launch.supervisor import ChildFailed, Supervisor
 
 TOLD_EVERY_S = 5.0
 
@@ -62,39 +64,47 @@ class Demo:
         self.supervisor.start(lambda _name: self.say(f"customers: {self.rate:g} requests a second"))
 
     def let_customers_out(self) -> None:
-        """No customer comes any more, and all were answered."""
+        """No customer comes any more, and all were answered. Raises ChildFailed."""
         traffic = self.supervisor.children[TRAFFIC]
         traffic.process.terminate()
-        traffic.process.wait(traffic.spec.stop_s)
+        try:
+            traffic.process.wait(traffic.spec.stop_s)
+        except subprocess.TimeoutExpired as error:
+            raise ChildFailed("customers wait for answers that do not come") from error
 
     def measure(self, sidecars: list[Sidecar], seconds: float) -> tuple[dict[str, Any], list[str]]:
         """The report, and what does not agree in it.
 
-        Raises Interrupted, ChildFailed, httpx.HTTPError, StoreDown.
+        Raises Interrupted, ChildFailed, httpx.HTTPError, CollectorError.
         """
         store = Store(self.settings.clickhouse_url)
-        with httpx.Client(timeout=5) as client:
+        with contextlib.closing(store), httpx.Client(timeout=5) as client:
             books = Books(sidecars, self.settings.collector_url, store, client)
             self.begin_books(books)
+            first = FirstEdge(store, time.time_ns())
             self.let_customers_in()
-            begun_ns = time.time_ns()
-            first_edge_s = self.watch_traffic(books, store, seconds)
+            self.watch_traffic(books, first, seconds)
             self.let_customers_out()
             self.say("customers are gone; waiting until everything is stored")
             settled = books.settled(self.stopped)
             if self.stopped():
                 raise Interrupted
+            first.look()
             accounts = books.accounts()
-            edges = service_graph(store, begun_ns, time.time_ns())
-        faults = disagreements(accounts)
-        if not settled:
-            faults.append(f"the pipeline still holds {books.pending()} reports")
-        faults += [
-            f"{name} ended by itself with code {child.process.returncode}"
-            for name, child in self.supervisor.children.items()
-            if name != TRAFFIC and child.process.poll() is not None
+            faults = disagreements(accounts) + self.ended()
+            if not settled:
+                faults.append(f"the pipeline does not come to rest; it holds {books.pending()}")
+            edges = service_graph(store, first.begun_ns, time.time_ns())
+        return report(accounts, edges, first.seconds), faults
+
+    def ended(self) -> list[str]:
+        """Processes that ended by themselves, in a sentence each."""
+        codes = {name: child.process.poll() for name, child in self.supervisor.children.items()}
+        return [
+            f"{name} ended by itself with code {code}"
+            for name, code in codes.items()
+            if code is not None and (name, code) != (TRAFFIC, 0)
         ]
-        return report(accounts, edges, first_edge_s), faults
 
     def begin_books(self, books: Books) -> None:
         """What an earlier demo left in this data directory is stored first, and not counted."""
@@ -102,19 +112,15 @@ class Demo:
             books.settled(self.stopped)
         books.before = books.accounts()
 
-    def watch_traffic(self, books: Books, store: Store, seconds: float) -> float | None:
-        """Seconds until the store's service graph had its first edge; None: it had none."""
-        begun_s, begun_ns = time.monotonic(), time.time_ns()
-        told_s, first_edge_s = begun_s, None
+    def watch_traffic(self, books: Books, first: "FirstEdge", seconds: float) -> None:
+        begun_s = told_s = time.monotonic()
         while (now_s := time.monotonic()) < begun_s + seconds:
-            if self.supervisor.stop_event.wait(0.1):
+            if self.supervisor.stop_event.wait(0.25):
                 raise Interrupted
-            if first_edge_s is None and edges_since(store, begun_ns):
-                first_edge_s = time.monotonic() - begun_s
+            first.look()
             if now_s - told_s > TOLD_EVERY_S:
                 told_s = now_s
                 self.tell(books, now_s - begun_s)
-        return first_edge_s
 
     def tell(self, books: Books, since_s: float) -> None:
         accounts = books.accounts()
@@ -131,8 +137,18 @@ class Demo:
         return self.settings.data_dir / "demo"
 
 
-def edges_since(store: Store, begun_ns: int) -> bool:
-    try:
-        return bool(service_graph(store, begun_ns, time.time_ns()))
-    except StoreDown:
-        return False
+@dataclass
+class FirstEdge:
+    """Looks, when told to, until the service graph has an edge; `seconds` is how long it took."""
+
+    store: Store
+    begun_ns: int
+    seconds: float | None = None
+
+    def look(self) -> None:
+        if self.seconds is not None:
+            return
+        with contextlib.suppress(StoreDown):
+            now_ns = time.time_ns()
+            if service_graph(self.store, self.begun_ns, now_ns, limit=1):
+                self.seconds = (time.time_ns() - self.begun_ns) / 1e9

@@ -3,15 +3,17 @@
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
 
-from cli.commands.up import say, stop_on_signals
+from cli.commands.up import say
 from collector.errors import CollectorError, InvalidSetting
 from collector.settings import PREFIX, Settings
 from demo.envoy_binary import envoy_binary
@@ -58,20 +60,22 @@ def demo(
         environ = {name: text for name, text in environ.items() if not name.startswith(PREFIX)}
     configure_logging("demo", "WARNING")
     supervisor = supervise(settings, environ, say)
-    stop_on_signals(supervisor.stop_event)
+    asked = stop_on_signals(supervisor.stop_event)
     show = Demo(settings, supervisor, envoy, rate, say)
     try:
         code = watched(show) if seconds is None else measured(show, seconds, report)
     except Interrupted:
-        say("stopped before the end; there is no report")
         code = 1
     except (ChildFailed, CollectorError, httpx.HTTPError, OSError) as error:
-        say(f"the demo failed: {error}")
         code = 1
+        if not asked.is_set():
+            say(f"the demo failed: {error}")
     finally:
         say("stopping")
         supervisor.stop()
-    if kept or code:
+    if asked.is_set() and seconds is not None:
+        say("stopped before the end: there is no report")
+    if kept or (code and not asked.is_set()):
         say(f"the data and logs are kept in {directory.absolute()}")
     else:
         shutil.rmtree(directory, ignore_errors=True)
@@ -101,6 +105,19 @@ def measured(show: Demo, seconds: float, report: Path | None) -> int:
     if not faults:
         say("sidecars, collector and store agree")
     return 1 if faults else 0
+
+
+def stop_on_signals(stop: threading.Event) -> threading.Event:
+    """Ctrl-C and SIGTERM set `stop` and the event returned, which nothing else sets."""
+    asked = threading.Event()
+
+    def ask(*_: object) -> None:
+        asked.set()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return asked
 
 
 def to_look_at(settings: Settings) -> list[str]:
