@@ -54,7 +54,11 @@ class Take(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """`state` is to be kept for `keep_us` if, and only if, everything asked together is granted."""
+    """`state` is to be kept for `keep_us` when everything asked together is granted.
+
+    That of a refused take holds no charge, and replaces another one: it is what a clock that
+    stepped back, or a smaller burst, makes of a debt that could never be paid.
+    """
 
     grant: Grant
     state: State

@@ -52,7 +52,7 @@ class RedisCounters:
             driver_info=None,
             protocol=2,
         )
-        self._redis = Redis(connection_pool=pool)
+        self._redis = Redis.from_pool(pool)
         self._execute: Any = self._redis.execute_command
         self._clock_us = clock_us
         self._breaker = breaker or Breaker()

@@ -22,22 +22,28 @@ class MemoryCounters:
         self._states: dict[str, tuple[State, int]] = {}  # the state, and when it may go
         self._takes = 0
 
+    def __len__(self) -> int:
+        """How many keys are kept."""
+        return len(self._states)
+
     async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:  # noqa: ARG002
         return self.charge_now(takes)
 
     def charge_now(self, takes: tuple[Take, ...]) -> list[Grant]:
         """Charges all of them or, when one is refused, none."""
         now = self._clock_us()
-        outcomes = []
-        for key, quota, amount in takes:
-            kept = self._states.get(key)
-            state = kept[0] if kept else None
-            outcomes.append(ALGORITHMS[quota.algorithm].take(quota, state, amount, now))
-        if all(outcome.grant.granted for outcome in outcomes):
-            for (key, _, amount), outcome in zip(takes, outcomes, strict=True):
-                if amount:
-                    self._states.pop(key, None)
-                    self._states[key] = outcome.state, now + outcome.keep_us
+        kept = [self._states.get(key) for key, _, _ in takes]
+        outcomes = [
+            ALGORITHMS[quota.algorithm].take(quota, old[0] if old else None, amount, now)
+            for (_, quota, amount), old in zip(takes, kept, strict=True)
+        ]
+        granted = all(outcome.grant.granted for outcome in outcomes)
+        for (key, _, amount), old, outcome in zip(takes, kept, outcomes, strict=True):
+            if granted and amount:
+                self._states.pop(key, None)  # the newest last, for the sweep
+                self._states[key] = outcome.state, now + outcome.keep_us
+            elif not outcome.grant.granted and old and old[0] != outcome.state:
+                self._states[key] = outcome.state, now + outcome.keep_us
         self._takes += len(takes)
         if self._takes >= SWEEP_EVERY:
             self._sweep(now)

@@ -46,10 +46,15 @@ while arg <= #ARGV do
     answers[#answers + 1] = remaining
     answers[#answers + 1] = reset
     answers[#answers + 1] = retry
-    all = all and granted == 1
-    if amount > 0 then
-      writes[#writes + 1] = {{KEYS[key], string.format('%.0f %.0f', after, after_second),
-        string.format('%.0f', math.ceil(reset / 1000) + {SLACK_MS})}}
+    local new = string.format('%.0f %.0f', after, after_second)
+    local write = {{KEYS[key], new, string.format('%.0f', math.ceil(reset / 1000) + {SLACK_MS})}}
+    if granted == 0 then
+      all = false
+      if state and state ~= new then
+        redis.call('SET', write[1], write[2], 'PX', write[3])
+      end
+    elseif amount > 0 then
+      writes[#writes + 1] = write
     end
     key, arg = key + 1, arg + 5
   end
