@@ -12,6 +12,7 @@ from collections.abc import Callable
 import httpx
 from celery import Celery
 from celery.platforms import SecurityWarning
+from prometheus_client import Counter
 
 from collector.beat import health_server, run_beat
 from collector.errors import CollectorError, Unready
@@ -32,6 +33,8 @@ from observe import Check
 __all__ = ["run_beat", "run_worker"]
 
 log = logging.getLogger(__name__)
+
+HEARTBEATS = Counter("meshmeter_heartbeats", "heartbeats taken from the broker")
 
 CONCURRENCY = 2
 SILENT_S = 30.0
@@ -67,6 +70,7 @@ def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> No
     @app.task(name=HEARTBEAT)  # type: ignore[untyped-decorator]
     def heartbeat() -> None:
         pulse.beat()
+        HEARTBEATS.inc()
 
     @app.task(name=INGEST)  # type: ignore[untyped-decorator]
     def ingest_group(collector_url: str, collector_id: str, group: int) -> None:
