@@ -22,17 +22,22 @@ class QuerySettings:
 
     def apply(self, wanted: Mapping[str, Setting]) -> None:
         """Raises Refused. Unknown names are ignored unless important, as on a server."""
+        try:
+            self._change_to(wanted)
+        except Refused as refusal:
+            if refusal.code != READONLY or "readonly" not in self._applied:
+                raise
+            # A query's `readonly` forbids its own end, and any other setting's.
+            self._session.renew()
+            self._applied.clear()
+            self._change_to(wanted)
+
+    def _change_to(self, wanted: Mapping[str, Setting]) -> None:
         for name in [name for name in self._applied if name not in wanted]:
-            try:
-                self._session.query(f"SET {name} = DEFAULT", "Null")
-            except Refused as refusal:
-                if refusal.code != READONLY:
-                    raise
-                self._session.renew()  # `readonly` forbids its own end
-                self._applied.clear()
-                break
+            self._session.query(f"SET {name} = DEFAULT", "Null")
             del self._applied[name]
-        for name, setting in wanted.items():
+        for name in sorted(wanted, key="readonly".__eq__):  # last, for it bars the others
+            setting = wanted[name]
             if self._applied.get(name) == setting.value or OWN.fullmatch(name):
                 continue
             try:

@@ -36,7 +36,8 @@ class StoreProcess:
         command += ["--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0", *self.options]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        ready = eventually(self.ready_event, timeout_s=60)
+        eventually(self.ready_events, timeout_s=60)
+        ready = self.ready_events()[0]
         self.port = int(ready["listen"].rpartition(":")[2])
         self.health_port = int(ready["health"].rpartition(":")[2])
         return self.url
@@ -49,11 +50,11 @@ class StoreProcess:
         lines = self.log().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
-    def ready_event(self) -> dict[str, Any] | None:
-        """Raises AssertionError when the process has ended instead."""
+    def ready_events(self) -> list[dict[str, Any]]:
+        """One, or none yet. Raises AssertionError when the process has ended instead."""
         found = [event for event in self.events() if event.get("event") == READY]
         assert found or self.process.poll() is None, f"the store ended:\n{self.log()}"
-        return found[0] if found else None
+        return found
 
     def kill(self) -> None:
         """At once, by SIGKILL."""

@@ -125,6 +125,13 @@ def test_a_read_only_query_leaves_the_connection_writable(client: Client) -> Non
     ]
 
 
+def test_read_only_queries_take_other_settings(client: Client) -> None:
+    ask = "SELECT getSetting('max_threads')"
+    for threads in (3, 4, 5):
+        settings = {"readonly": 1, "max_threads": threads}
+        assert client.execute(ask, settings=settings) == [(threads,)]
+
+
 def test_progress_and_profile_are_told(client: Client) -> None:
     progress = client.execute_with_progress("SELECT count() FROM numbers(500000)")
     assert [rows for rows, _total in progress][-1] == 500_000
