@@ -17,6 +17,11 @@ HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectio
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
+CONNECTIONS = (
+    "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+)
+MOST_CONNECTIONS = 50_000
+
 
 def envoy_config(sidecar: Sidecar) -> Config:
     """The bootstrap of `envoy --config-path`."""
@@ -53,10 +58,19 @@ def envoy_config(sidecar: Sidecar) -> Config:
                 {"name": "admin", "admin_layer": {}},
             ]
         },
+        "overload_manager": {"resource_monitors": [connection_limit()]},
         "static_resources": {
             "listeners": listeners,
             "clusters": [*clusters, collector_grpc(sidecar), *collector_http(sidecar)],
         },
+    }
+
+
+def connection_limit() -> Config:
+    """Of all listeners together: without one, Envoy accepts until it has no file descriptors."""
+    return {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": typed(CONNECTIONS, {"max_active_downstream_connections": MOST_CONNECTIONS}),
     }
 
 
