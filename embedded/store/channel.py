@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import time
 from dataclasses import dataclass
 
 from embedded.store.compression import HEAD_BYTES, METHODS, frame_follows, read_frame
@@ -120,7 +121,8 @@ class Channel:
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
             self.socket.settimeout(LINGER_S)
-            while self.socket.recv(1 << 20):
+            until = time.monotonic() + LINGER_S
+            while self.socket.recv(1 << 20) and time.monotonic() < until:
                 continue
 
     def close(self) -> None:

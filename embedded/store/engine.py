@@ -90,7 +90,10 @@ class Engine:
     def __init__(self, data_dir: Path, memory_bytes: int) -> None:
         self._lock_file = own(data_dir)
         config = data_dir.absolute() / "engine.xml"
-        config.write_text(CONFIG.format(memory=memory_bytes, cache=memory_bytes // 8))
+        try:
+            config.write_text(CONFIG.format(memory=memory_bytes, cache=memory_bytes // 8))
+        except OSError as error:
+            raise CannotStart(f"cannot write {config} ({error.strerror})") from error
         # Slow to import, and not to be imported by anyone who may fork.
         import chdb
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from embedded.store.errors import NOT_IMPLEMENTED, Refused
 
@@ -16,6 +16,7 @@ TOKEN = re.compile(
 )
 STREAMED = frozenset({"SELECT", "WITH", "FROM", "VALUES"})
 ENDS_OF_INTO = frozenset({"VALUES", "FORMAT", "SELECT", "WITH", "FROM", "WATCH"})
+LONGEST_END = 3  # words behind FORMAT or VALUES that bring no rows: Native ;
 FILES = re.compile(r"\b(?:INTO\s+OUTFILE|FROM\s+INFILE)\b", re.IGNORECASE)
 
 
@@ -95,7 +96,7 @@ def parse_insert(sql: str) -> Insert | None:
             settings_at = token.start()
         elif depth == 0 and word in ENDS_OF_INTO:
             end = token.start()
-            rest = [word, *(later[0] for later in found)]
+            rest = [word, *(later[0] for later in islice(found, LONGEST_END))]
             break
     if start is None or end is None or not data_follows(rest):
         return None

@@ -2,7 +2,7 @@
 
 import random
 import threading
-import time
+from functools import partial
 from pathlib import Path
 
 from clickhouse_driver import Client
@@ -10,6 +10,7 @@ from clickhouse_driver.errors import Error
 
 from tests.embedded.conftest import Connect
 from tests.embedded.daemon import StoreProcess, running_store
+from tests.waiting import eventually
 
 KILLS = 6
 BATCH = 5000
@@ -52,8 +53,11 @@ class Writer:
                 self.acknowledged += 1
             except (Error, EOFError, OSError):
                 self.broken += 1
-                time.sleep(0.01)  # the store is starting again
+                self.done.wait(0.01)  # the store is starting again
         client.disconnect()
+
+    def has(self, batches: int) -> bool:
+        return self.acknowledged >= batches
 
     def finish(self) -> None:
         self.done.set()
@@ -68,10 +72,8 @@ def test_kills_amid_inserts_lose_and_double_nothing(tmp_path: Path, connect: Con
         writer = Writer(store)
         try:
             for _ in range(KILLS):
-                before = writer.acknowledged
-                killed_after = before + dice.randrange(1, 6)
-                while writer.acknowledged < killed_after:
-                    time.sleep(dice.random() / 50)
+                wanted = writer.acknowledged + dice.randrange(1, 6)
+                eventually(partial(writer.has, wanted), every_s=dice.random() / 50)
                 store.kill()
                 store.start()
         finally:
