@@ -14,12 +14,13 @@ log = logging.getLogger(__name__)
 
 class Ballast:
     def __init__(self, path: Path, size: int) -> None:
-        """Raises OSError when the disk has no room for it."""
+        """Raises OSError, but not when the disk is full: then it is not held."""
         self._path = path
         self._size = size
         self.held = path.exists() and path.stat().st_size == size
+        self.restore()
         if not self.held:
-            self._allocate()
+            log.error("The disk is full: there is no ballast", extra={"path": str(path)})
 
     def drop(self) -> None:
         if self.held:
@@ -37,7 +38,7 @@ class Ballast:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
         else:
-            log.info("The ballast is held again", extra={"path": str(self._path)})
+            log.info("The ballast is held", extra={"path": str(self._path)})
 
     def _allocate(self) -> None:
         descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY, 0o600)

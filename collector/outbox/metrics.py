@@ -1,12 +1,13 @@
 """The outbox as gauges, read when they are scraped: zero means drained, now."""
 
+import contextlib
 from collections.abc import Iterable
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector, CollectorRegistry
 
 from collector.outbox.outbox import Outbox
-from collector.outbox.values import OutboxStats
+from collector.outbox.refusals import Refusal
 
 GAUGES: dict[str, tuple[str, str]] = {
     "pending_requests": ("pending_requests", "reports accepted and not yet stored"),
@@ -22,13 +23,15 @@ class OutboxMetrics(Collector):
     def __init__(self, outbox: Outbox, registry: CollectorRegistry = REGISTRY) -> None:
         self._outbox = outbox
         self._registry = registry
+        self._last = outbox.stats()
         registry.register(self)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        stats: OutboxStats = self._outbox.stats()
+        with contextlib.suppress(Refusal):  # a broken outbox: other metrics matter all the more
+            self._last = self._outbox.stats()
         for name, (field, help_) in GAUGES.items():
             yield GaugeMetricFamily(
-                f"meshmeter_outbox_{name}", help_, value=float(getattr(stats, field))
+                f"meshmeter_outbox_{name}", help_, value=float(getattr(self._last, field))
             )
 
     def describe(self) -> Iterable[GaugeMetricFamily]:

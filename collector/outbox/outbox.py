@@ -50,7 +50,7 @@ class Outbox:
             self._ballast = Ballast(self._file.path.with_suffix(".ballast"), ballast_bytes)
         except OSError as error:
             self._file.close()
-            raise InvalidSetting(f"no room for the outbox in {directory}: {error}") from error
+            raise InvalidSetting(f"cannot keep an outbox in {directory}: {error}") from error
         self._reserve_pages = ballast_bytes // PAGE_BYTES
         self._waiting_bytes = 0
         self._writer = Writer(self._file.connection, self._make_room)

@@ -45,6 +45,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
         self._stopped = False
+        self._putting = threading.Lock()  # nothing is put after the end
         self.failure = ""  # why nothing is written any more
 
     def start(self) -> None:
@@ -52,8 +53,9 @@ class Writer:
 
     def stop(self) -> None:
         """Whatever was submitted before is committed."""
-        self._stopped = True
-        self._jobs.put(None)
+        with self._putting:
+            self._stopped = True
+            self._jobs.put(None)
         self._thread.join()
 
     def submit(self, run: Callable[[sqlite3.Connection], T]) -> concurrent.futures.Future[T]:
@@ -69,9 +71,10 @@ class Writer:
         return future
 
     def _put(self, job: Job) -> None:
-        if self._stopped:
-            raise Closed("the outbox is closed")
-        self._jobs.put(job)
+        with self._putting:
+            if self._stopped:
+                raise Closed("the outbox is closed")
+            self._jobs.put(job)
 
     def _work(self) -> None:
         while batch := self._next_batch():

@@ -2,7 +2,7 @@ import asyncio
 import os
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from collector.errors import Overloaded
 from collector.model import Report, Signal
@@ -64,3 +64,12 @@ def test_the_gauges_say_when_the_outbox_is_drained(outbox):
     outbox.mark_done(group)
     names = ("pending_requests", "pending_groups", "pending_bytes", "oldest_seconds")
     assert [value(f"meshmeter_outbox_{name}") for name in names] == [0, 0, 0, 0]
+
+
+def test_a_closed_outbox_leaves_the_other_metrics_readable(tmp_path):
+    outbox = Outbox(tmp_path / "closed", 8 * MIB, ballast_bytes=MIB)
+    asyncio.run(outbox.append([Report(Signal.ALS, b"12345", 1, "n")]))
+    registry = CollectorRegistry()
+    OutboxMetrics(outbox, registry)
+    outbox.close()
+    assert registry.get_sample_value("meshmeter_outbox_pending_requests") == 1
