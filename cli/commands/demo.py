@@ -123,7 +123,7 @@ def stop_on_signals(stop: threading.Event) -> threading.Event:
 def to_look_at(settings: Settings) -> list[str]:
     return [
         "",
-        f"  Open http://{settings.dashboard} and look at",
+        f"  Open http://{settings.dashboard}/?window=5m and look at",
         "   * the service graph: of what mobile asks the frontend, about a third is denied, by the",
         f"     quota {NAME}; payment fails now and then, and checkout and frontend with it;",
         "   * latency: recommendations is the slow one, with a long tail;",
