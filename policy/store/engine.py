@@ -22,6 +22,8 @@ def rules_engine(url: str, begin: str = "BEGIN") -> Engine:
         raise RulesDown(f"{error}") from error
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise RulesDown(f"{parsed.drivername} is not known; there are sqlite and postgresql")
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": BUSY_S})
         event.listen(engine, "connect", prepare_sqlite)
