@@ -136,7 +136,7 @@ def listener(name: str, direction: str, address: Address, manager: Config) -> Co
 
 def service_cluster(name: str, address: Address) -> Config:
     """Speaks HTTP/2 to whom it is spoken to in HTTP/2, so that gRPC services work."""
-    protocols = {"use_downstream_protocol_config": {"http2_protocol_options": {}}}
+    protocols: Config = {"use_downstream_protocol_config": {"http2_protocol_options": {}}}
     options = {HTTP_OPTIONS: typed(HTTP_OPTIONS, protocols)}
     return {**cluster(name, address), "typed_extension_protocol_options": options}
 
