@@ -6,6 +6,7 @@ that is here.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from policy.attributes import VOCABULARY, Value, ValueType, text_of
@@ -18,6 +19,10 @@ from policy.expression.typed import Apply, Attribute, Checker, Const, Lookup, Ty
 __all__ = ["Dimension", "Match", "Reference", "compile_dimension", "compile_match", "recorded"]
 
 Reference = tuple[str, str | None]  # an attribute, and the key when it is a map's entry
+
+
+# Loading a changed set of rules reads them all, and nearly all of them are known.
+KEPT = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Dimension:
         return value if isinstance(value, str) else text_of(value)
 
 
+@lru_cache(maxsize=KEPT)
 def compile_match(text: str) -> Match:
     """The empty text matches everything. Raises InvalidRule with line and column."""
     if not text.strip():
@@ -52,6 +58,7 @@ def compile_match(text: str) -> Match:
     return Match(text, test, tuple(dict.fromkeys(references(tree))), service_of(tree))
 
 
+@lru_cache(maxsize=KEPT)
 def compile_dimension(text: str) -> Dimension:
     """Raises InvalidRule with line and column."""
     tree, generator = checked(text)

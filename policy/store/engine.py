@@ -1,5 +1,7 @@
 """A connection pool for the rule database: SQLite or PostgreSQL."""
 
+import sqlite3
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
@@ -35,5 +37,8 @@ def rules_engine(url: str, begin: str = "BEGIN") -> Engine:
 def prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own idea of transactions leaves reads outside of them.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    # The mode stays with the file. Its switch does not wait for a lock: whoever holds one is
+    # switching too, or the next connection does.
+    with suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

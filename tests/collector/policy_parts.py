@@ -41,5 +41,5 @@ def rule_store(directory: Path) -> RuleStore:
 async def until(condition: Any, within_s: float = 20) -> None:
     """Waits on the loop until the condition holds."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # whatever the condition reads sets no event
             await asyncio.sleep(0.005)

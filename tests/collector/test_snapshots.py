@@ -1,7 +1,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from sqlalchemy import text
 from collector.snapshots import FILE, SnapshotKeeper
 from policy.engine import Engine
 from policy.quota.memory import MemoryCounters
+from policy.rules import AnyRule, rule_from_json, rule_to_json
 from policy.store import RuleStore
 from policy.store.engine import rules_engine
 from tests.collector.policy_parts import rule_store, until
@@ -147,17 +147,21 @@ def test_a_directory_that_cannot_be_written_does_not_stop_the_rules(tmp_path: Pa
     kept(store, tmp_path / "file", body)
 
 
+def limited(limit: int) -> Callable[[AnyRule], AnyRule]:
+    return lambda rule: rule_from_json(rule_to_json(rule) | {"limit": limit})
+
+
 def test_the_file_is_whole_after_each_change(tmp_path: Path) -> None:
     store = rule_store(tmp_path)
 
     async def body(keeper: SnapshotKeeper, engine: Engine) -> None:
         store.create(quota())
         for limit in range(3, 8):
-            store.update("calm", lambda rule, limit=limit: replace(rule, limit=limit))
+            store.update("calm", limited(limit))
             await keeper.refresh()
             document = json.loads((tmp_path / FILE).read_text())
             assert document["version"] == keeper.version
             assert document["rules"][0]["limit"] == limit
-        assert not list(tmp_path.glob(f".{FILE}*"))
 
     kept(store, tmp_path, body)
+    assert not list(tmp_path.glob(f".{FILE}*"))

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -31,7 +32,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     programs, port = postgres_programs(), free_port()
     data = Path("/tmp") / f"meshmeter-pg-{uuid.uuid4().hex}"  # postgres may not enter pytest's
     data.mkdir()
-    user = {}
+    user: dict[str, Any] = {}
     if os.getuid() == 0:
         account = pwd.getpwnam("postgres")
         os.chown(data, account.pw_uid, account.pw_gid)

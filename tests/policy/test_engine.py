@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from policy.snapshot import compile_snapshot, quota_key
 from tests.policy.objects import A_TO_B, deny, quota
 
 NOON_US = 1_700_006_400_000_000
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Unreachable:
@@ -30,7 +32,9 @@ def engine(*rules: AnyRule, counters: Any = None) -> Engine:
     return Engine(counters or still, compile_snapshot(rules, 7), local)
 
 
-def check(engine: Engine, hits: int = 1, **more: str) -> Decision:
+def check(
+    engine: Engine, more: Mapping[str, str] = MappingProxyType({}), hits: int = 1
+) -> Decision:
     answer = engine.check(AttributeBag({**A_TO_B, **more}), hits)
     if isinstance(answer, Decision):
         return answer
@@ -87,8 +91,8 @@ def test_dimensions_separate_callers() -> None:
     first = check(one)
     assert (first.allowed, first.quota_key) == (True, "a, nobody")
     assert not check(one).allowed
-    assert check(one, **{"source.user": "ann"}).allowed
-    assert check(one, **{"source.service": "c"}).allowed
+    assert check(one, {"source.user": "ann"}).allowed
+    assert check(one, {"source.service": "c"}).allowed
 
 
 def test_an_absent_dimension_does_not_escape_the_quota() -> None:

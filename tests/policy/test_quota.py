@@ -38,7 +38,10 @@ class Counted:
         return self.take_all((key, quota, amount))[0]
 
     def take_all(self, *takes: tuple[str, Quota, int]) -> list[Grant]:
-        return self._charge(tuple(Take(self._prefix + key, *rest) for key, *rest in takes))
+        prefix = self._prefix
+        return self._charge(
+            tuple(Take(prefix + key, quota, amount) for key, quota, amount in takes)
+        )
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -1,0 +1,82 @@
+"""What rules cost a check: nanoseconds in the engine, and CPU microseconds with counters in Redis.
+
+python -m benchmarks.rules [redis://...]
+"""
+
+import asyncio
+import sys
+import time
+
+import uvloop
+
+from policy.attributes import AttributeBag
+from policy.engine import Engine
+from policy.quota import Quota, Take
+from policy.quota.counters import MemoryCounters, RedisCounters
+from policy.rules import AnyRule, rule_from_json
+from policy.snapshot import compile_snapshot
+
+CHECKS, ROUNDS = 100_000, 5
+CHARGES = 20_000
+BAG = AttributeBag(
+    {
+        "source.service": "web.default",
+        "destination.service": "s5.default",
+        "request.method": "GET",
+        "request.path": "/cart/7",
+        "request.headers": {"x-user": "ann"},
+    }
+)
+
+
+def rule(number: int) -> AnyRule:
+    match = (
+        f'destination.service == "s{number}.default" && source.service == "other.default"'
+        ' && request.path.startsWith("/cart")'
+    )
+    return rule_from_json(
+        {"kind": "quota", "name": f"q{number}", "match": match, "limit": 100, "window": 1}
+    )
+
+
+def engine_table() -> None:
+    print(f"{'rules':>7}{'ns/check':>10}{'µs/rule to compile':>20}")
+    for count in (0, 100, 10_000):
+        began = time.perf_counter()
+        rules = [rule(number) for number in range(count)]
+        snapshot = compile_snapshot(rules, 1)
+        compile_us = (time.perf_counter() - began) * 1e6 / max(count, 1)
+        engine = Engine(MemoryCounters(), snapshot)
+        best = min(round_ns(engine) for _ in range(ROUNDS))
+        print(f"{count:>7}{best:>10.0f}{compile_us:>20.0f}")
+
+
+def round_ns(engine: Engine) -> float:
+    began = time.perf_counter_ns()
+    for _ in range(CHECKS):
+        engine.check(BAG)
+    return (time.perf_counter_ns() - began) / CHECKS
+
+
+async def counters_table(url: str) -> None:
+    counters = RedisCounters(url)
+    await counters.check_server()
+    quota = Quota("token-bucket", 1_000_000, 1_000_000, 1_000_000)
+    print(f"{'at once':>7}{'CPU µs/charge':>15}{'charges/s':>11}")
+    for at_once in (1, 16, 64, 256):
+
+        async def caller(number: int, times: int) -> None:
+            for _ in range(times):
+                await counters.charge((Take(f"mm:bench:{number}", quota, 1),), 1)
+
+        wall, cpu = time.perf_counter(), time.process_time()
+        await asyncio.gather(*(caller(number, CHARGES // at_once) for number in range(at_once)))
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        print(f"{at_once:>7}{cpu / CHARGES * 1e6:>15.1f}{CHARGES / wall:>11.0f}")
+    await counters.close()
+
+
+if __name__ == "__main__":
+    engine_table()
+    if len(sys.argv) > 1:
+        uvloop.run(counters_table(sys.argv[1]))
