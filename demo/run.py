@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Demo:
     """`start`, then either the supervisor's `watch` or `measure`; `supervisor.stop` ends it."""
 
     settings: Settings
+    environ: Mapping[str, str]
     supervisor: Supervisor
     envoy: Path
     rate: float
@@ -45,7 +46,7 @@ class Demo:
 
     def start(self) -> list[Sidecar]:
         """Everything but the customers. Raises ChildFailed, httpx.HTTPError."""
-        start(self.supervisor, self.settings)
+        start(self.supervisor, self.settings, self.environ)
         (mobile,) = (caller for caller in CALLERS if caller.name == MOBILE)
         rule = quota_rule(self.rate, mobile.share)
         create(self.settings.collector_url, rule)
@@ -54,14 +55,13 @@ class Demo:
             Address(*host_port(address)) for address in (self.settings.grpc, self.settings.http)
         )
         sidecars = planned(SERVICES, CALLERS, grpc, http, free_ports())
-        self.supervisor.specs = shop_specs(sidecars, self.envoy, self.directory)
-        self.supervisor.start(lambda name: self.say(f"starting {name}"))
+        self.supervisor.add(shop_specs(sidecars, self.envoy, self.directory))
         return sidecars
 
     def let_customers_in(self) -> None:
         """Customers come. Raises ChildFailed."""
-        self.supervisor.specs = [traffic_spec(self.directory, self.rate)]
-        self.supervisor.start(lambda _name: self.say(f"customers: {self.rate:g} requests a second"))
+        self.supervisor.add([traffic_spec(self.directory, self.rate)])
+        self.say(f"customers: {self.rate:g} requests a second")
 
     def let_customers_out(self) -> None:
         """No customer comes any more, and all were answered. Raises ChildFailed."""

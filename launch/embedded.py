@@ -1,5 +1,6 @@
 """The embedded set: its processes, where they listen, and when each is ready."""
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -68,8 +69,9 @@ def refuse_taken(address: str, variable: str) -> None:
     try:
         socket.create_server((host, port), reuse_port=False).close()
     except OSError as error:
+        why = os.strerror(error.errno or 0)
         raise InvalidSetting(
-            f"cannot listen at {address} ({error.strerror}); set {variable} to another address"
+            f"cannot listen at {address} ({why}); set {variable} to another address"
         ) from error
 
 
@@ -83,8 +85,8 @@ def runs_valkey(environ: Mapping[str, str]) -> bool:
     return not {f"{PREFIX}REDIS_URL", f"{PREFIX}BROKER_URL"} & set(environ)
 
 
-def embedded_specs(settings: Settings, environ: Mapping[str, str]) -> list[ChildSpec]:
-    """The processes in the order they start."""
+def server_specs(settings: Settings, environ: Mapping[str, str]) -> list[ChildSpec]:
+    """The embedded servers, as far as no URL names others."""
     specs = []
     if runs_valkey(environ):
         from embedded.valkey import valkey_command
@@ -94,13 +96,7 @@ def embedded_specs(settings: Settings, environ: Mapping[str, str]) -> list[Child
         specs.append(ChildSpec("valkey", command, valkey_ready(host, port)))
     if runs_store(environ):
         specs.append(process("store", settings.store_http))
-    return [
-        *specs,
-        process("collector", settings.http),
-        process("worker", settings.worker_http),
-        process("beat", settings.beat_http),
-        process("dashboard", settings.dashboard),
-    ]
+    return specs
 
 
 def supervise(
@@ -109,27 +105,30 @@ def supervise(
     """A supervisor of the embedded set. Raises InvalidSetting when it could not run here."""
     prepare(settings, environ)
     return Supervisor(
-        specs=embedded_specs(settings, environ),
         environ={**environ, **settings.to_environ()},
         log_dir=settings.data_dir / "logs",
         say=say,
     )
 
 
-def start(supervisor: Supervisor, settings: Settings) -> None:
+def start(supervisor: Supervisor, settings: Settings, environ: Mapping[str, str]) -> None:
     """Servers first, then the tables, then what uses them. Raises ChildFailed."""
-
-    def before(name: str) -> None:
-        if name == "collector":
-            try:
-                migrate_rules(settings.rules_url)
-                migrate_clickhouse(settings.clickhouse_url)
-            except CollectorError as error:
-                raise ChildFailed(f"cannot make the tables: {error}") from error
-            supervisor.say("the tables are up to date")
-        supervisor.say(f"starting {name}")
-
-    supervisor.start(before)
+    supervisor.add(server_specs(settings, environ))
+    try:
+        migrate_rules(settings.rules_url)
+        migrate_clickhouse(settings.clickhouse_url)
+    except CollectorError as error:
+        supervisor.stop()
+        raise ChildFailed(f"cannot make the tables: {error}") from error
+    supervisor.say("the tables are up to date")
+    supervisor.add(
+        [
+            process("collector", settings.http),
+            process("worker", settings.worker_http),
+            process("beat", settings.beat_http),
+            process("dashboard", settings.dashboard),
+        ]
+    )
 
 
 def process(name: str, address: str) -> ChildSpec:
@@ -158,3 +157,24 @@ def valkey_ready(host: str, port: int) -> Callable[[], str]:
         return "" if answer.startswith(b"+PONG") else answer.decode(errors="replace")
 
     return ready
+
+
+def described(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """What runs where, for a person."""
+    own = " (embedded)"
+    http = settings.http
+    return [
+        "",
+        f"  dashboard     http://{settings.dashboard}",
+        f"  API           http://{http}/docs",
+        f"  gRPC          {settings.grpc} (ext_authz, RLS, ALS, OTLP)",
+        f"  HTTP          {http} (/authz, /v1/traces, /api/v1)",
+        f"  ClickHouse    {settings.clickhouse_url}{own if runs_store(environ) else ''}",
+        f"  Valkey/Redis  {settings.redis_url}{own if runs_valkey(environ) else ''}",
+        f"  rules         {settings.rules_url}",
+        f"  data          {settings.data_dir.absolute()} (logs in {settings.data_dir / 'logs'})",
+        "",
+        "  Point an Envoy here: meshmeter sidecar envoy --service NAME",
+        "  Ctrl-C stops everything and keeps the data.",
+        "",
+    ]

@@ -1,4 +1,4 @@
-"""Starts child processes in order, keeps them running, stops them in reverse.
+"""Starts child processes, keeps them running, stops them in reverse order.
 
 A child that ends by itself is restarted, with a growing pause, and said so. Children run in
 sessions of their own, so that a Ctrl-C reaches only the supervisor, and the kernel ends them
@@ -33,7 +33,7 @@ class ChildSpec:
     name: str
     argv: Sequence[str]
     ready: Callable[[], str]
-    stop_s: float = 10.0
+    stop_s: float = 15.0
     start_s: float = 60.0
 
 
@@ -48,25 +48,25 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """`start`, then `watch` until `stop_event` is set, then `stop`; all from one thread."""
+    """`add`, then `watch` until `stop_event` is set, then `stop`; all from one thread."""
 
-    specs: Sequence[ChildSpec]
     environ: Mapping[str, str]
     log_dir: Path
     say: Callable[[str], None]
     stop_event: threading.Event = field(default_factory=threading.Event)
     children: dict[str, Child] = field(default_factory=dict)
 
-    def start(self, before: Callable[[str], None] = lambda _name: None) -> None:
-        """Returns when every child is ready; `before` is called with the name of each to start.
+    def add(self, specs: Sequence[ChildSpec]) -> None:
+        """Starts them side by side; returns when every one is ready.
 
         Raises ChildFailed, with all children stopped.
         """
         self.log_dir.mkdir(parents=True, exist_ok=True)
         try:
-            for spec in self.specs:
-                before(spec.name)
+            for spec in specs:
+                self.say(f"starting {spec.name}")
                 self.children[spec.name] = Child(spec, self._spawn(spec), time.monotonic())
+            for spec in specs:
                 self._wait_ready(self.children[spec.name])
         except BaseException:
             self.stop()

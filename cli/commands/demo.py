@@ -1,27 +1,11 @@
 """`meshmeter demo`: everything, and a small shop of real Envoys to look at."""
 
-import json
-import os
-import shutil
-import signal
-import sys
-import tempfile
-import threading
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
-from cli.commands.up import say
-from collector.errors import CollectorError, InvalidSetting
-from collector.settings import PREFIX, Settings
-from demo.envoy_binary import envoy_binary
-from demo.quota import NAME
-from demo.run import Demo, Interrupted
-from launch.embedded import free_ports, supervise
-from launch.supervisor import ChildFailed
-from observe import configure_logging
+from cli.processes import exit_code, say
 
 
 def demo(
@@ -48,87 +32,6 @@ def demo(
     With --seconds it runs by itself, compares the Envoys' own counters with what is stored, and
     ends with exit code 1 if they differ.
     """
-    if report is not None and seconds is None:
-        raise InvalidSetting("--report needs --seconds")
-    envoy = envoy_binary()
-    kept = data_dir is not None
-    directory = data_dir or Path(tempfile.mkdtemp(prefix="meshmeter-demo-"))
-    environ = {**os.environ, f"{PREFIX}DATA_DIR": str(directory)}
-    settings = Settings.from_environ(environ)
-    if any_ports:
-        settings = free_ports(settings, directory)
-        environ = {name: text for name, text in environ.items() if not name.startswith(PREFIX)}
-    configure_logging("demo", "WARNING")
-    supervisor = supervise(settings, environ, say)
-    asked = stop_on_signals(supervisor.stop_event)
-    show = Demo(settings, supervisor, envoy, rate, say)
-    try:
-        code = watched(show) if seconds is None else measured(show, seconds, report)
-    except Interrupted:
-        code = 1
-    except (ChildFailed, CollectorError, httpx.HTTPError, OSError) as error:
-        code = 1
-        if not asked.is_set():
-            say(f"the demo failed: {error}")
-    finally:
-        say("stopping")
-        supervisor.stop()
-    if asked.is_set() and seconds is not None:
-        say("stopped before the end: there is no report")
-    if kept or (code and not asked.is_set()):
-        say(f"the data and logs are kept in {directory.absolute()}")
-    else:
-        shutil.rmtree(directory, ignore_errors=True)
-    raise typer.Exit(code)
+    from demo.session import run_demo
 
-
-def watched(show: Demo) -> int:
-    """Until Ctrl-C."""
-    show.start()
-    show.let_customers_in()
-    for line in to_look_at(show.settings):
-        say(line)
-    show.supervisor.watch()
-    return 0
-
-
-def measured(show: Demo, seconds: float, report: Path | None) -> int:
-    found, faults = show.measure(show.start(), seconds)
-    text = json.dumps(found, indent=2)
-    if report is None:
-        print(text)
-    else:
-        report.write_text(text + "\n")
-        say(f"report written to {report}")
-    for fault in faults:
-        print(f"meshmeter: does not reconcile: {fault}", file=sys.stderr)
-    if not faults:
-        say("sidecars, collector and store agree")
-    return 1 if faults else 0
-
-
-def stop_on_signals(stop: threading.Event) -> threading.Event:
-    """Ctrl-C and SIGTERM set `stop` and the event returned, which nothing else sets."""
-    asked = threading.Event()
-
-    def ask(*_: object) -> None:
-        asked.set()
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
-    return asked
-
-
-def to_look_at(settings: Settings) -> list[str]:
-    return [
-        "",
-        f"  Open http://{settings.dashboard}/?window=5m and look at",
-        "   * the service graph: of what mobile asks the frontend, about a third is denied, by the",
-        f"     quota {NAME}; payment fails now and then, and checkout and frontend with it;",
-        "   * latency: recommendations is the slow one, with a long tail;",
-        f"   * the API at http://{settings.http}/docs: change the quota, and see it in two seconds",
-        f"     (meshmeter rules show {NAME}).",
-        "  Ctrl-C stops everything.",
-        "",
-    ]
+    exit_code(run_demo(data_dir, seconds, report, rate, any_ports=any_ports, say=say))

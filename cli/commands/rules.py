@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from collector.settings import Settings
@@ -16,6 +15,8 @@ app = typer.Typer(help="List, show and change rules through the API.", no_args_i
 
 def call(method: str, path: str, body: Any = None) -> Any:
     """The answer's JSON. Ends the program with the problem's own words when refused."""
+    import httpx
+
     url = Settings.from_environ(os.environ).collector_url
     try:
         answer = httpx.request(method, f"{url}/api/v1{path}", json=body, timeout=10)

@@ -23,14 +23,14 @@ def always_ready() -> str:
     return ""
 
 
-def supervisor(tmp_path: Path, specs: list[ChildSpec], said: list[str]) -> Supervisor:
-    return Supervisor(specs, dict(os.environ), tmp_path / "logs", said.append)
+def supervisor(tmp_path: Path, said: list[str]) -> Supervisor:
+    return Supervisor(dict(os.environ), tmp_path / "logs", said.append)
 
 
 def test_a_crashed_child_is_started_again_and_said_so(tmp_path):
     said: list[str] = []
-    held = supervisor(tmp_path, [ChildSpec("one", python(FOREVER), always_ready)], said)
-    held.start()
+    held = supervisor(tmp_path, said)
+    held.add([ChildSpec("one", python(FOREVER), always_ready)])
     first = held.children["one"].process.pid
     watcher = threading.Thread(target=held.watch)
     watcher.start()
@@ -67,8 +67,9 @@ def test_children_start_in_order_and_stop_in_reverse(tmp_path):
     specs = [
         ChildSpec(name, [*python(code), str(record), name], started(name)) for name in ("a", "b")
     ]
-    held = supervisor(tmp_path, specs, [])
-    held.start()
+    held = supervisor(tmp_path, [])
+    for spec in specs:
+        held.add([spec])
     held.stop()
     assert record.read_text().split("\n")[:4] == ["start a", "start b", "stop b", "stop a"]
 
@@ -76,9 +77,9 @@ def test_children_start_in_order_and_stop_in_reverse(tmp_path):
 def test_a_child_that_cannot_start_is_named_with_the_end_of_its_log(tmp_path):
     broken = ChildSpec("broken", python("raise SystemExit('no such port')"), lambda: "no answer")
     whole = ChildSpec("whole", python(FOREVER), always_ready)
-    held = supervisor(tmp_path, [whole, broken], [])
+    held = supervisor(tmp_path, [])
     with pytest.raises(ChildFailed, match="broken ended with code 1: no such port"):
-        held.start()
+        held.add([whole, broken])
     assert held.children["whole"].process.poll() is not None
 
 
@@ -95,8 +96,8 @@ def test_a_child_deaf_to_sigterm_is_killed(tmp_path):
     spec = ChildSpec(
         "deaf", [*python(deaf), str(mark)], lambda: "" if mark.exists() else "no", stop_s=0.3
     )
-    held = supervisor(tmp_path, [spec], said)
-    held.start()
+    held = supervisor(tmp_path, said)
+    held.add([spec])
     held.stop()
     assert held.children["deaf"].process.returncode == -signal.SIGKILL
     assert any("killed" in line for line in said)
@@ -106,9 +107,8 @@ def test_children_end_with_a_killed_supervisor(tmp_path):
     code = f"""
     import os, pathlib, sys
     from launch.supervisor import ChildSpec, Supervisor
-    held = Supervisor([ChildSpec("one", {python(FOREVER)!r}, lambda: "")], dict(os.environ),
-                      pathlib.Path({str(tmp_path)!r}), print)
-    held.start()
+    held = Supervisor(dict(os.environ), pathlib.Path({str(tmp_path)!r}), lambda _: None)
+    held.add([ChildSpec("one", {python(FOREVER)!r}, lambda: "")])
     print(held.children["one"].process.pid, flush=True)
     held.watch()
     """

@@ -71,14 +71,14 @@ def up(tmp_path_factory: pytest.TempPathFactory):
 def test_a_second_start_keeps_the_data(tmp_path):
     settings = free_settings(tmp_path / "data")
     rule = {"name": "kept", "kind": "deny", "match": 'source.service == "nobody"'}
-    with running_up(settings, tmp_path / "log") as first:
+    with running_up(settings, tmp_path / "first.log") as first:
         send_span(first, "before")
         eventually(lambda: stored(first, "before") == 1)
         made = httpx.post(f"http://{settings.http}/api/v1/rules", json=rule)
         assert made.status_code == 201, made.text
         assert first.stop() == 0
         assert "stopped; the data is kept in" in first.said
-    with running_up(settings, tmp_path / "log") as second:
+    with running_up(settings, tmp_path / "second.log") as second:
         assert stored(second, "before") == 1
         assert second.get("/api/v1/rules/kept").json()["name"] == "kept"
         send_span(second, "after")
