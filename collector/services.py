@@ -4,9 +4,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
-from policy.attributes import AttributeBag
-
 from collector.model import Report
+from policy.attributes import AttributeBag
 from policy.results import Decision
 
 
