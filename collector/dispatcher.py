@@ -49,6 +49,7 @@ class Pace:
     ripe_s: float = 0.25  # after which what waits is frozen even if it does not fill a group
     probe_s: float = 1.0  # between two tries of a broker that is away
     broker_grace_s: float = 5.0  # after which groups are stored here
+    drain_probe_s: float = 5.0  # between two tries then: a hung broker takes seconds of each
     purge_s: float = 5.0
 
 
@@ -106,9 +107,11 @@ class Dispatcher:
         if self._down_since_s is None:
             self._send_all(self._hand_out(self._terms.window))
             return False
-        if now_s - self._last_try_s >= self._pace.probe_s:
+        draining = self._draining(now_s)
+        probe_s = self._pace.drain_probe_s if draining else self._pace.probe_s
+        if now_s - self._last_try_s >= probe_s:
             return self._probe(now_s)
-        return self._draining(now_s) and self._store(self._hand_out(1))
+        return draining and self._store(self._hand_out(1))
 
     def _draining(self, now_s: float) -> bool:
         down_since_s = self._down_since_s

@@ -74,6 +74,7 @@ def celery_app(broker_url: str) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,
         beat_schedule={"heartbeat": {"task": HEARTBEAT, "schedule": HEARTBEAT_EVERY_S}},
     )
     signals.setup_logging.connect(keep_logging)

@@ -1,5 +1,6 @@
 """Acknowledged means stored exactly once, whatever ends or hangs meanwhile."""
 
+import itertools
 import signal
 from pathlib import Path
 
@@ -74,11 +75,14 @@ def test_without_a_broker_the_collector_stores_by_itself(settings, valkey, tmp_p
         else:
             valkey.process.send_signal(signal.SIGCONT)
         with running("worker", settings, tmp_path) as worker:
-            ids += send(collector, 10, 5)
-            eventually(
-                lambda: collector.drained() and worker.metric("meshmeter_rows_inserted_total") > 0,
-                timeout_s=60,
-            )
+            sends = itertools.count(10)
+
+            def a_worker_stores_again() -> float:
+                ids.extend(send(collector, next(sends), 1))
+                return worker.metric('meshmeter_rows_inserted_total{table="decisions"}')
+
+            eventually(a_worker_stores_again, timeout_s=60)
+            eventually(collector.drained)
         assert stored_ids(collector.store) == ids
 
 
