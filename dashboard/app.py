@@ -81,7 +81,8 @@ def run(settings: Settings) -> int:
         )
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    log.info("the dashboard is ready", extra={"listen": settings.dashboard})
+    listen = f"{host}:{server.effective_port}"
+    log.info("the dashboard is ready", extra={"listen": listen})
     server.run()  # returns when SystemExit or KeyboardInterrupt reaches it
     server.close()
     log.info("the dashboard has stopped")

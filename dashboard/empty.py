@@ -13,7 +13,7 @@ ANY_HOST = ("0.0.0.0", "::", "")  # noqa: S104 (compared with, not bound to)
 
 def empty(settings: Settings, view: View, newest_ns: int, path: str) -> html.Div:
     if not newest_ns:
-        return start_here(settings)
+        return start_here(settings, path)
     newest = datetime.fromtimestamp(newest_ns // SECOND_NS, UTC)
     return html.Div(
         [
@@ -43,7 +43,7 @@ def around(newest_ns: int) -> dict[str, str]:
     return {"start": str(end_s - 900), "end": str(end_s)}
 
 
-def start_here(settings: Settings) -> html.Div:
+def start_here(settings: Settings, path: str) -> html.Div:
     """Nothing was ever stored: how to send the first call."""
     grpc, http = reachable(settings.grpc), reachable(settings.http)
     return html.Div(
@@ -55,19 +55,19 @@ def start_here(settings: Settings) -> html.Div:
             step(
                 "Try it with a shop of services behind real Envoys",
                 "meshmeter demo",
-                "snippet-demo",
+                f"{path}-snippet-demo",
             ),
             step(
                 "Point an Envoy sidecar here",
                 "meshmeter sidecar envoy --service cart.shop > envoy.yaml\nenvoy -c envoy.yaml",
-                "snippet-envoy",
+                f"{path}-snippet-envoy",
             ),
             step(
                 "Point an OpenTelemetry SDK or Collector here",
                 "export OTEL_SERVICE_NAME=cart.shop\n"
                 f"export OTEL_EXPORTER_OTLP_ENDPOINT=http://{grpc}\n"
                 "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
-                "snippet-otel",
+                f"{path}-snippet-otel",
             ),
             html.P(
                 [
@@ -85,7 +85,6 @@ def start_here(settings: Settings) -> html.Div:
             ),
         ],
         className="empty start",
-        id="start-here",
     )
 
 
