@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import sqlite3
 import uuid
 from importlib.resources import files
@@ -28,6 +29,10 @@ class OutboxFile:
                 directory.mkdir(parents=True, exist_ok=True)
                 self.path, lock = lock_first_free(directory)
                 opened.callback(lock.close)
+                self.ballast_path = self.path.with_suffix(".ballast")
+                if shutil.disk_usage(directory).free < WAL_PAGES * PAGE_BYTES:
+                    # Not even opened otherwise: it is what the ballast is for.
+                    self.ballast_path.unlink(missing_ok=True)
                 self.connection = sqlite3.connect(
                     self.path, isolation_level=None, check_same_thread=False, timeout=5
                 )

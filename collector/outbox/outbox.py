@@ -47,7 +47,7 @@ class Outbox:
         self._file = OutboxFile(directory, max_bytes, int(clock()) - REMEMBER_S)
         self.collector_id = self._file.collector_id
         try:
-            self._ballast = Ballast(self._file.path.with_suffix(".ballast"), ballast_bytes)
+            self._ballast = Ballast(self._file.ballast_path, ballast_bytes)
         except OSError as error:
             self._file.close()
             raise InvalidSetting(f"cannot keep an outbox in {directory}: {error}") from error
