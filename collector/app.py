@@ -26,7 +26,7 @@ from collector.store.client import Store
 from collector.transport.asgi import Door
 from collector.transport.server import serve
 from policy.engine import Engine
-from policy.errors import CountersDown, UnsuitableCounters
+from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
 from policy.store import RuleStore
 
@@ -61,7 +61,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         owned.push_async_callback(counters.close)
         await look_at(counters)
         engine = Engine(counters)
-        rules = RuleStore(settings.rules_url)
+        rules = rule_store(settings.rules_url)
         owned.callback(rules.close)
         keeper = SnapshotKeeper(engine, rules, settings.data_dir, settings.rules_poll_s)
         await keeper.start()
@@ -72,6 +72,14 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         owned.push_async_callback(decisions.close)
         checker = EngineChecker(engine, decisions, settings.allow_sample)
         yield Parts(Services(checker, reporter), outbox, rules, keeper)
+
+
+def rule_store(url: str) -> RuleStore:
+    """Nothing connects yet. Raises InvalidSetting for a URL that no database has."""
+    try:
+        return RuleStore(url)
+    except RulesDown as error:
+        raise InvalidSetting(f"MESHMETER_RULES_URL: {error}") from error
 
 
 async def look_at(counters: RedisCounters) -> None:

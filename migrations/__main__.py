@@ -13,14 +13,14 @@ def run(settings: Settings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # where the rules are by default
     try:
         applied = migrate_clickhouse(settings.clickhouse_url)
+        print(f"ClickHouse: {', '.join(applied) if applied else 'nothing new'}")
+        migrate_rules(settings.rules_url)
+        print("rules: at this version's tables")
     except InvalidSetting:
         raise
     except CollectorError as error:
-        print(f"ClickHouse: {error}", file=sys.stderr)
+        print(f"meshmeter: {error}", file=sys.stderr)
         return 1
-    print(f"ClickHouse: {', '.join(applied) if applied else 'nothing new'}")
-    migrate_rules(settings.rules_url)
-    print("rules: at this version's tables")
     return 0
 
 

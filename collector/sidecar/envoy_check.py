@@ -15,6 +15,11 @@ EXT_AUTHZ = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
 EXT_AUTHZ_ROUTE = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
 RATE_LIMIT = "envoy.extensions.filters.http.ratelimit.v3.RateLimit"
 CHECK_TIMEOUT = "0.5s"
+# A restarting collector refuses what it did not begin; what it may have charged is not asked again.
+UNANSWERED_ONLY: Config = {
+    "retry_on": "unavailable,connect-failure,refused-stream,reset-before-request",
+    "num_retries": 1,
+}
 DOMAIN = "meshmeter"
 SOURCE_HEADER = "x-envoy-downstream-service-cluster"
 SEEN_BY_HTTP_CHECKS = (
@@ -77,6 +82,7 @@ def ext_authz_grpc(sidecar: Sidecar) -> Config:
         "grpc_service": {
             "envoy_grpc": {"cluster_name": "collector"},
             "timeout": CHECK_TIMEOUT,
+            "retry_policy": UNANSWERED_ONLY,
             "initial_metadata": identity(sidecar),
         },
         "include_peer_certificate": True,
