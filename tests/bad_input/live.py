@@ -25,11 +25,11 @@ MIB = 1024 * KIB
 
 
 class LiveCollector:
-    def __init__(self, data_dir: Path, valkey_url: str) -> None:
+    def __init__(self, data_dir: Path, valkey_url: str, rules_url: str = "") -> None:
         self.settings = Settings(
             data_dir=data_dir,
             clickhouse_url=f"clickhouse://127.0.0.1:{free_port()}/nobody",
-            rules_url=f"sqlite:///{data_dir}/rules.sqlite",
+            rules_url=rules_url or f"sqlite:///{data_dir}/rules.sqlite",
             redis_url=valkey_url,
             broker_url=f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
             http=f"127.0.0.1:{free_port()}",
