@@ -9,9 +9,7 @@ def style(scheme: str) -> list[dict[str, Any]]:
     """Cytoscape's stylesheet for the "light" or "dark" scheme."""
     dark = scheme == "dark"
     ground, card = ("#1a1b1e", "#25262b") if dark else ("#ffffff", "#ffffff")
-    text, faint, line = (
-        ("#e9ecef", "#5c5f66", "#909296") if dark else ("#212529", "#adb5bd", "#868e96")
-    )
+    text, line = ("#e9ecef", "#909296") if dark else ("#212529", "#868e96")
     health_line = {name: shade(colour, scheme) for name, colour in
                    (("ok", OK), ("warn", WARN), ("bad", BAD), ("idle", UNKNOWN))}  # fmt: skip
     violet = shade(DENIED, scheme)
@@ -56,5 +54,5 @@ def style(scheme: str) -> list[dict[str, Any]]:
         {"selector": "edge.hover, edge.chosen", "style": {"opacity": 1, "z-index": 30}},
         {"selector": "node.hover, node.chosen", "style": {
             "border-width": 4, "background-color": "#373a40" if dark else "#f1f3f5"}},
-        {"selector": ".faded", "style": {"opacity": 0.3, "color": faint}},
+        {"selector": ".faded", "style": {"opacity": 0.32}},
     ]  # fmt: skip

@@ -1,13 +1,16 @@
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from collector.store.client import Store
+from migrations.clickhouse import migrate_clickhouse
 from tests.dashboard.served import dashboard
+from tests.dashboard.shop import Mesh, shop
 
 PATIENCE_MS = 45_000
 CHROMIUM = (
@@ -25,6 +28,7 @@ CY = "document.getElementById('service-graph')._cyreg.cy"
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=list(CHROMIUM)
@@ -117,3 +121,14 @@ def base(store_url: str, tmp_path: Path) -> Iterator[str]:
     """The URL of a dashboard of the test's own database."""
     with dashboard(store_url, tmp_path / "dashboard.log") as base:
         yield base
+
+
+@pytest.fixture(scope="session")
+def mesh(store_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """A dashboard of the shop, for tests that only look."""
+    url = f"{store_server}/shop"
+    migrate_clickhouse(url)
+    with closing(Store(url)) as store:
+        span = shop(store)
+    with dashboard(url, tmp_path_factory.mktemp("dashboard") / "log") as base:
+        yield Mesh(base, span)

@@ -1,18 +1,28 @@
 """A small mesh written into the store, with numbers a test can count on."""
 
 import time
+from dataclasses import dataclass
 
 from collector.store.client import Store
 from tests.collector.stored_rows import MS, SECOND, decision, insert, request
 
 
-def shop(store: Store, now_ns: int | None = None) -> None:
+@dataclass(frozen=True)
+class Mesh:
+    """A dashboard on the shop's database, and the query for the five minutes of its traffic."""
+
+    base: str
+    span: str
+
+
+def shop(store: Store) -> str:
     """web and mobile call frontend, which calls cart; mobile is denied a quarter by free-tier.
 
     web → frontend 60 requests, none fails; mobile → frontend 40, of them 10 denied;
     frontend → cart 50 of 40 ms, of them 5 fail. All within the last two minutes.
+    Returns the query for the five minutes that end now.
     """
-    now_ns = now_ns or time.time_ns()
+    now_ns = time.time_ns()
 
     def at_ns(number: int) -> int:
         return now_ns - (2 + number) * SECOND
@@ -28,3 +38,5 @@ def shop(store: Store, now_ns: int | None = None) -> None:
     insert(store, "requests", rows)
     denials = [decision(at_ns(n), "mobile.shop", "frontend.shop") for n in range(10)]
     insert(store, "decisions", denials)
+    end_s = now_ns // SECOND
+    return f"start={end_s - 300}&end={end_s}"

@@ -1,4 +1,5 @@
 import time
+from contextlib import closing
 
 from playwright.sync_api import expect
 
@@ -26,10 +27,9 @@ def places(graph):
     return {name: (one["x"], one["y"]) for name, one in graph.items() if name.startswith("node:")}
 
 
-def test_what_is_drawn_is_what_is_stored(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    visitor.open("/?window=5m")
+def test_what_is_drawn_is_what_is_stored(mesh, visit):
+    visitor = visit(mesh.base)
+    visitor.open(f"/?{mesh.span}")
     visitor.wait_for_graph(4)
     drawn = visitor.graph()
     assert drawn.keys() == NODES | EDGES | {DENIED}
@@ -45,20 +45,18 @@ def test_what_is_drawn_is_what_is_stored(store, base, visit):
     expect(visitor.page.locator("#freshness")).to_contain_text("UTC")
 
 
-def test_a_denial_is_a_dashed_violet_edge_that_names_its_rule(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    visitor.open("/?window=5m")
+def test_a_denial_is_a_dashed_violet_edge_that_names_its_rule(mesh, visit):
+    visitor = visit(mesh.base)
+    visitor.open(f"/?{mesh.span}")
     visitor.wait_for_graph(4)
     denied = visitor.graph()[DENIED]
     assert denied["label"] == "2/min\nby free-tier"
     assert (denied["colour"], denied["line"]) == ("rgb(112,72,232)", "dashed")
 
 
-def test_a_click_on_an_edge_shows_its_numbers(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    page = visitor.open("/?window=5m&refresh=off")
+def test_a_click_on_an_edge_shows_its_numbers(mesh, visit):
+    visitor = visit(mesh.base)
+    page = visitor.open(f"/?{mesh.span}&refresh=off")
     visitor.wait_for_graph(4)
     visitor.click(TO_CART)
     panel = page.locator(PANEL)
@@ -76,20 +74,18 @@ def test_a_click_on_an_edge_shows_its_numbers(store, base, visit):
     expect(page.locator("#latency-choice")).to_have_value("frontend.shop → cart.shop")
 
 
-def test_a_click_on_a_denial_shows_the_rule_and_its_version(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    page = visitor.open("/?window=5m&refresh=off")
+def test_a_click_on_a_denial_shows_the_rule_and_its_version(mesh, visit):
+    visitor = visit(mesh.base)
+    page = visitor.open(f"/?{mesh.span}&refresh=off")
     visitor.wait_for_graph(4)
     visitor.click(DENIED)
     expect(page.locator("#denied-by")).to_contain_text("free-tier v3")
     assert page.locator("#denied-by tbody td").all_inner_texts()[1:] == ["ext_authz", "10", "2/min"]
 
 
-def test_a_click_on_a_service_shows_who_calls_it_and_whom_it_calls(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    page = visitor.open("/?window=5m&refresh=off")
+def test_a_click_on_a_service_shows_who_calls_it_and_whom_it_calls(mesh, visit):
+    visitor = visit(mesh.base)
+    page = visitor.open(f"/?{mesh.span}&refresh=off")
     visitor.wait_for_graph(4)
     visitor.click(node_id("frontend.shop"))
     panel = page.locator(PANEL)
@@ -99,9 +95,8 @@ def test_a_click_on_a_service_shows_who_calls_it_and_whom_it_calls(store, base, 
     expect(panel.locator("h2")).to_have_text("Overview")
 
 
-def test_a_link_brings_back_selection_window_and_refresh(store, base, visit):
-    shop(store)
-    visitor = visit(base)
+def test_a_link_brings_back_selection_window_and_refresh(mesh, visit):
+    visitor = visit(mesh.base)
     page = visitor.open("/graph?window=1h&refresh=off&source=mobile.shop&destination=frontend.shop")
     visitor.wait_for_graph(4)
     expect(page.locator(f"{PANEL} h2")).to_have_text("mobile.shop → frontend.shop")
@@ -131,10 +126,9 @@ def test_services_stay_where_they_are_when_another_appears(store, base, visit):
     assert len(set(after.values())) == 5
 
 
-def test_dark_is_dark_and_is_remembered(store, base, visit):
-    shop(store)
-    visitor = visit(base)
-    page = visitor.open("/?window=5m")
+def test_dark_is_dark_and_is_remembered(mesh, visit):
+    visitor = visit(mesh.base)
+    page = visitor.open(f"/?{mesh.span}")
     visitor.wait_for_graph(4)
     assert visitor.graph()[node_id("cart.shop")]["fill"] == "rgb(255,255,255)"
     page.locator("#scheme-toggle").click()
@@ -149,10 +143,9 @@ def test_dark_is_dark_and_is_remembered(store, base, visit):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 21, 23)"
 
 
-def test_dark_follows_the_system(store, base, visit):
-    shop(store)
-    visitor = visit(base, color_scheme="dark")
-    visitor.open("/?window=5m")
+def test_dark_follows_the_system(mesh, visit):
+    visitor = visit(mesh.base, color_scheme="dark")
+    visitor.open(f"/?{mesh.span}")
     visitor.wait_for_graph(4)
     eventually(lambda: visitor.graph()[node_id("cart.shop")]["fill"] == "rgb(37,38,43)")
 
@@ -219,7 +212,8 @@ def test_a_store_that_is_down_is_told_and_the_picture_stays(tmp_path, visit):
     with running_store(tmp_path / "store") as process:
         url = process.url.rpartition("/")[0] + "/meshmeter"
         migrate_clickhouse(url)
-        shop(Store(url))
+        with closing(Store(url)) as store:
+            shop(store)
         with dashboard(url, tmp_path / "dashboard.log") as base:
             visitor = visit(base)
             page = visitor.open("/graph?window=1h&refresh=10s")
