@@ -16,7 +16,7 @@ def style(scheme: str) -> list[dict[str, Any]]:
     label = {
         "label": "data(label)", "font-size": 14, "text-wrap": "wrap", "color": text,
         "text-background-color": ground,
-        "text-background-opacity": 0.92, "text-background-padding": "4px",
+        "text-background-opacity": 0.85, "text-background-padding": "4px",
         "text-background-shape": "roundrectangle", "z-index": 20, "line-height": 1.2,
     }  # fmt: skip
     return [
@@ -49,7 +49,7 @@ def style(scheme: str) -> list[dict[str, Any]]:
         {"selector": "edge.denied", "style": {
             **label, "line-color": violet, "target-arrow-color": violet, "line-style": "dashed",
             "line-dash-pattern": [7, 4], "target-arrow-shape": "tee", "color": violet,
-            "font-weight": "bold", "text-margin-y": 14}},
+            "font-weight": "bold", "text-margin-y": 14, "opacity": 1}},
         {"selector": "edge.call.hover", "style": {**label, "text-margin-y": -20}},
         {"selector": "edge.hover, edge.chosen", "style": {"opacity": 1, "z-index": 30}},
         {"selector": "node.hover, node.chosen", "style": {
