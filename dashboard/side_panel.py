@@ -6,10 +6,10 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from collector.store.queries.denials_by_rule import Denials
 from collector.store.queries.service_graph import Edge
 from dashboard.graph import Graph, Service
-from dashboard.numbers import count, duration, per_minute, rate, share
+from dashboard.numbers import duration, rate, share
+from dashboard.pieces import denial_table, outcome_bar, table_head, tiles
 from dashboard.theme import health
 from dashboard.view import View
 
@@ -172,52 +172,6 @@ def heading(what: str, title: list[Any], view: View) -> html.Div:
     return html.Div([html.Div([html.Small(what), html.H2(title)]), close], className="heading")
 
 
-def tiles(*figures: tuple[str, str, str]) -> html.Dl:
-    """Each a name, a value and a class for its colour."""
-    return html.Dl(
-        [
-            html.Div([html.Dt(name), html.Dd(value, className=kind)], className="tile")
-            for name, value, kind in figures
-        ],
-        className="tiles",
-    )
-
-
-def outcome_bar(requests: float, errors: float, denied: float) -> html.Div:
-    """One bar of all requests, split by how they ended."""
-    fine = max(0.0, requests - errors - denied)
-    parts = [("OK", fine, "ok"), ("error", errors, "bad"), ("denied", denied, "denied")]
-    bar = [
-        html.Div(style={"flexGrow": part}, className=f"part {kind}", title=f"{name}: {count(part)}")
-        for name, part, kind in parts
-        if part
-    ]
-    key = [
-        html.Span([html.B(count(part)), f" {name}"], className=kind) for name, part, kind in parts
-    ]
-    return html.Div(
-        [html.Div(bar, className="bar"), html.Div(key, className="key")], className="outcomes"
-    )
-
-
-def denial_table(denials: Sequence[Denials], seconds: float) -> Any:
-    if not denials:
-        return None
-    rows = [
-        dmc.TableTr(
-            [
-                dmc.TableTd([found.rule or "no rule", html.Small(f" v{found.rule_version}")]),
-                dmc.TableTd(found.protocol),
-                dmc.TableTd(count(found.denials), className="number"),
-                dmc.TableTd(per_minute(found.denials, seconds), className="number"),
-            ]
-        )
-        for found in denials
-    ]
-    head = table_head("rule", "asked by", "denied", "rate")
-    return html.Div([html.H3("Denied by"), dmc.Table([head, dmc.TableTbody(rows)])], id="denied-by")
-
-
 def edge_table(
     title: str, edges: Sequence[tuple[str, Edge]], seconds: float, view: View
 ) -> html.Div | None:
@@ -239,11 +193,6 @@ def edge_table(
     ]
     head = table_head("", "rate", "errors", "p95")
     return html.Div([html.H3(title), dmc.Table([head, dmc.TableTbody(rows)])])
-
-
-def table_head(first: str, *rest: str) -> dmc.TableThead:
-    cells = [dmc.TableTh(first), *(dmc.TableTh(name, className="number") for name in rest)]
-    return dmc.TableThead(dmc.TableTr(cells))
 
 
 def edge_link(text: str, edge: Edge, view: View) -> dcc.Link:

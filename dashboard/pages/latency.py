@@ -17,7 +17,7 @@ from dashboard.context import PULSE, SCHEME, URL, Context, notice
 from dashboard.empty import empty
 from dashboard.latency_figures import heatmap_figure, percentiles_figure
 from dashboard.numbers import count, duration, rate, share
-from dashboard.side_panel import tiles
+from dashboard.pieces import tiles
 from dashboard.theme import health
 from dashboard.view import SECOND_NS, View
 

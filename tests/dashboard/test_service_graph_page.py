@@ -226,3 +226,19 @@ def test_a_store_that_is_down_is_told_and_the_picture_stays(tmp_path, visit):
             process.start()
             expect(page.locator("#service-graph-notice")).to_be_empty()
             assert visitor.graph().keys() == before
+
+
+def test_a_tab_nobody_sees_asks_for_nothing_and_catches_up_when_seen(mesh, visit):
+    visitor = visit(mesh.base)
+    page = visitor.open(f"/?{mesh.span}&refresh=off")
+    visitor.wait_for_graph(4)
+    hide = (
+        "hidden => Object.defineProperty(document, 'hidden', {value: hidden, configurable: true})"
+    )
+    tick = "dash_clientside.meshmeter.pulse(1) === dash_clientside.no_update"
+    assert page.evaluate(tick) is False
+    page.evaluate(hide, True)
+    assert page.evaluate(tick) is True
+    page.evaluate(hide, False)
+    with page.expect_request(lambda asked: "service-graph.elements" in (asked.post_data or "")):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
