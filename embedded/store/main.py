@@ -40,15 +40,18 @@ def serve(data_dir: Path, listen: str, health: str, memory_bytes: int) -> None:
     if memory_bytes < LEAST_MEMORY:
         raise CannotStart(f"{memory_bytes} bytes of memory; at least {LEAST_MEMORY} are needed")
     listener = listen_at(listen)
-    engine = Engine(data_dir, memory_bytes)
-    server = Server(engine, listener)
+    opened: list[Engine] = []  # the addresses are had before the engine, which takes a second
     health_server = None
     if health:
         host, port = loopback(health)
+        ready = {"engine": lambda: opened[0].check() if opened else "starting"}
         try:
-            health_server = serve_health(host, port, {"engine": engine.check})
+            health_server = serve_health(host, port, ready)
         except OSError as error:
             raise CannotStart(f"cannot listen at {health} ({strerror(error)})") from error
+    engine = Engine(data_dir, memory_bytes)
+    opened.append(engine)
+    server = Server(engine, listener)
     stopping = threading.Event()
     # After the engine, which sets handlers of its own.
     for number in (signal.SIGTERM, signal.SIGINT):
