@@ -46,7 +46,7 @@ class Pace:
     """Seconds."""
 
     tick_s: float = 0.05
-    ripe_s: float = 0.25  # after which what waits is frozen even if it does not fill a group
+    ripe_s: float = 1.0  # at most so often is a group frozen that is not full
     probe_s: float = 1.0  # between two tries of a broker that is away
     broker_grace_s: float = 5.0  # after which groups are stored here
     drain_probe_s: float = 5.0  # between two tries then: a hung broker takes seconds of each
