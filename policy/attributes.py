@@ -25,6 +25,9 @@ class ValueType(StrEnum):
     DURATION = "DURATION"
     IP_ADDRESS = "IP_ADDRESS"  # 4 or 16 bytes
     STRING_MAP = "STRING_MAP"
+    DNS_NAME = "DNS_NAME"  # this and the next two are text with an equality of their own
+    EMAIL_ADDRESS = "EMAIL_ADDRESS"
+    URI = "URI"
 
 
 _NAMES: dict[ValueType, str] = {
@@ -136,7 +139,10 @@ def duration(text: str) -> timedelta | None:
 def typed_value(kind: ValueType, value: object) -> Value:
     """A JSON value as an attribute of this type. Raises ValueError saying what was expected."""
     match kind, value:
-        case ValueType.STRING, str():
+        case (
+            ValueType.STRING | ValueType.DNS_NAME | ValueType.EMAIL_ADDRESS | ValueType.URI,
+            str(),
+        ):
             return value
         case ValueType.BOOL, bool():
             return value
@@ -166,6 +172,9 @@ EXPECTED: Mapping[ValueType, str] = {
     ValueType.DURATION: 'expected a duration such as "1.5s"',
     ValueType.IP_ADDRESS: "expected an IP address",
     ValueType.STRING_MAP: "expected an object of strings",
+    ValueType.DNS_NAME: "expected a DNS name, a string",
+    ValueType.EMAIL_ADDRESS: "expected an e-mail address, a string",
+    ValueType.URI: "expected a URI, a string",
 }
 
 

@@ -3,6 +3,7 @@
 PolicyError
 ├── InvalidRule        the writer's: where in the rule, and why
 ├── InvalidAttribute   the asker's: an attribute that cannot be read
+├── EvaluationFailed   an expression has no value for this bag
 ├── UnknownRule        no rule of that name
 ├── NameTaken          a rule of that name exists
 ├── Conflict           the rule has changed since it was read
@@ -38,6 +39,14 @@ class InvalidAttribute(PolicyError):
         self.name = name
         self.reason = reason
         super().__init__(f"{name}: {reason}")
+
+
+class EvaluationFailed(PolicyError):
+    """`absent` names the attribute that was needed and is not there; "" for another reason."""
+
+    def __init__(self, reason: str, absent: str = "") -> None:
+        self.absent = absent
+        super().__init__(reason)
 
 
 class UnknownRule(PolicyError):

@@ -89,3 +89,27 @@ def enable(name: Name) -> None:
 def disable(name: Name) -> None:
     """Take a rule out of force and keep it."""
     show(call("POST", f"/rules/{name}/disable"))
+
+
+@app.command("evaluate-cases")
+def evaluate_cases(
+    file: Annotated[Path, typer.Argument(help="a JSON file of expression cases, or -")],
+) -> None:
+    """Run a file of expressions and what each must give, without a collector."""
+    from policy.expression.cases import run_cases
+
+    passed = failed = 0
+    try:
+        for outcome in run_cases(read(file)):
+            passed += outcome.passed
+            failed += not outcome.passed
+            if not outcome.passed:
+                print(
+                    f"case {outcome.number}: {outcome.expression}:"
+                    f" expected {outcome.expected}, got {outcome.actual}"
+                )
+    except ValueError as error:
+        sys.exit(f"meshmeter: {file}: {error}")
+    print(f"{passed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """The match language: text to a predicate, or to a value, over an attribute bag.
 
-Source: Mixer's expression language (CEXL) as of istio 1.0; see docs/rules.md for the part of it
-that is here.
+Source: Mixer's expression language (CEXL) as the interpreter of istio 1.3 has it; what differs is
+listed in docs/expressions.md.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +10,22 @@ from functools import lru_cache
 from typing import Any
 
 from policy.attributes import VOCABULARY, Value, ValueType, text_of
-from policy.errors import InvalidRule
-from policy.expression.generate import Generator
+from policy.errors import EvaluationFailed, InvalidRule
+from policy.expression.generate import FAULTS, Generator
 from policy.expression.syntax import parse
 from policy.expression.tokens import refused
 from policy.expression.typed import Apply, Attribute, Checker, Const, Lookup, Typed
 
-__all__ = ["Dimension", "Match", "Reference", "compile_dimension", "compile_match", "recorded"]
+__all__ = [
+    "Dimension",
+    "Expression",
+    "Match",
+    "Reference",
+    "compile_dimension",
+    "compile_expression",
+    "compile_match",
+    "recorded",
+]
 
 Reference = tuple[str, str | None]  # an attribute, and the key when it is a map's entry
 
@@ -46,6 +55,28 @@ class Dimension:
         return value if isinstance(value, str) else text_of(value)
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Any value, of any type, over any vocabulary; for those who must know why there is none."""
+
+    text: str
+    type: ValueType
+    value: Callable[[Mapping[str, Value]], Value]
+    reads: tuple[Reference, ...]
+
+    def evaluate(self, bag: Mapping[str, Value]) -> Value:
+        """Raises EvaluationFailed."""
+        try:
+            return self.value(bag)
+        except KeyError as error:
+            name = str(error.args[0])
+            raise EvaluationFailed(f"attribute {name} is absent", name) from error
+        except ValueError as error:
+            raise EvaluationFailed(str(error)) from error
+        except FAULTS as error:
+            raise EvaluationFailed(f"a value is not of its attribute's type: {error}") from error
+
+
 @lru_cache(maxsize=KEPT)
 def compile_match(text: str) -> Match:
     """The empty text matches everything. Raises InvalidRule with line and column."""
@@ -68,26 +99,33 @@ def compile_dimension(text: str) -> Dimension:
     return Dimension(text, value, tuple(dict.fromkeys(references(tree))))
 
 
-def checked(text: str) -> tuple[Typed, Generator]:
+def compile_expression(text: str, vocabulary: Mapping[str, ValueType] = VOCABULARY) -> Expression:
+    """Raises InvalidRule with line and column."""
+    tree, generator = checked(text, vocabulary)
+    reads = tuple(dict.fromkeys(references(tree)))
+    return Expression(text, tree.type, generator.raising(tree), reads)
+
+
+def checked(text: str, vocabulary: Mapping[str, ValueType] = VOCABULARY) -> tuple[Typed, Generator]:
     def refuse(at: int, reason: str) -> InvalidRule:
         return refused(text, at, reason)
 
-    tree = Checker(VOCABULARY, refuse).typed(parse(text))
+    tree = Checker(vocabulary, refuse).typed(parse(text))
     return tree, Generator(refuse)
 
 
-def references(tree: Typed) -> Iterator[Reference]:
+def references(tree: Typed, entry: str | None = None) -> Iterator[Reference]:
+    """`entry`: the key that is looked up in the map this tree gives."""
     match tree:
         case Attribute(name):
-            yield name, None
-        case Lookup(of, Const(str() as key)):
-            yield of.name, key
+            yield name, entry if tree.type is ValueType.STRING_MAP else None
         case Lookup(of, key):
-            yield of.name, None
+            literal = key.value if isinstance(key, Const) else None
+            yield from references(of, literal if isinstance(literal, str) else None)
             yield from references(key)
         case Apply(_, operands):
             for operand in operands:
-                yield from references(operand)
+                yield from references(operand, entry)
         case Const():
             return
 

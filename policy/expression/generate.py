@@ -1,43 +1,22 @@
 """A typed tree to a Python function over the bag's mapping.
 
-An absent attribute raises KeyError in the generated code, which the function's own handler turns
-into "does not match"; `&&`, `||` and `|` are Python's short circuits. Names and literals enter the
-text through `repr` or as bound constants only.
+An absent attribute raises KeyError in the generated code; `&&`, `||` and `|` are Python's short
+circuits. Names and literals enter the text through `repr` or as bound constants only.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
 
-import re2
-
-from policy.attributes import ValueType
+from policy.expression.conversions import KEYS
+from policy.expression.functions import FUNCTIONS
+from policy.expression.regex import found, searcher
 from policy.expression.typed import Apply, Attribute, Const, Lookup, Refuse, Typed
 
 # What a value of another type than the vocabulary's may raise: an evaluation error, no match.
 FAULTS = (KeyError, TypeError, AttributeError, ValueError)
-REGEX_BYTES = 1 << 20  # of memory for one compiled regular expression
 
-
-def absent_or(value: Callable[[], Any]) -> Any:
-    try:
-        return value()
-    except KeyError:
-        return None
-
-
-def glob(text: str, pattern: str) -> bool:
-    """Mixer's match: `p*` a prefix, `*p` a suffix, else equal."""
-    if pattern.endswith("*"):
-        return text.startswith(pattern[:-1])
-    return text.endswith(pattern[1:]) if pattern.startswith("*") else text == pattern
-
-
-def address(packed: bytes) -> bytes:
-    """Four bytes for an IPv4 address in either form."""
-    mapped = ipaddress.IPv6Address(packed).ipv4_mapped if len(packed) == 16 else None
-    return mapped.packed if mapped else packed
+Evaluate = Callable[[Mapping[str, Any]], Any]
 
 
 class Generator:
@@ -46,27 +25,32 @@ class Generator:
     def __init__(self, refuse: Refuse) -> None:
         self._refuse = refuse
         self._names = count()
-        self._bound: dict[str, Any] = {
-            "FAULTS": FAULTS, "EMPTY": {}, "absent_or": absent_or, "glob": glob, "address": address,
-        }  # fmt: skip
+        self._bound: dict[str, Any] = {"FAULTS": FAULTS, "EMPTY": {}, "found": found}
 
-    def function(self, tree: Typed, otherwise: object) -> Callable[[Mapping[str, Any]], Any]:
+    def function(self, tree: Typed, otherwise: object) -> Evaluate:
         """Answers `otherwise` when the evaluation fails."""
-        source = (
+        return self._made(
             "def evaluate(bag):\n"
             f"    try:\n        return {self._value(tree)}\n"
             f"    except FAULTS:\n        return {otherwise!r}\n"
         )
+
+    def raising(self, tree: Typed) -> Evaluate:
+        """Raises one of FAULTS when the evaluation fails; KeyError names what is absent."""
+        return self._made(f"def evaluate(bag):\n    return {self._value(tree)}\n")
+
+    def _made(self, source: str) -> Evaluate:
         exec(compile(source, "<rule>", "exec"), self._bound)  # noqa: S102  # the point of it
-        evaluate: Callable[[Mapping[str, Any]], Any] = self._bound["evaluate"]
+        evaluate: Evaluate = self._bound["evaluate"]
         return evaluate
 
-    def _constant(self, value: object) -> str:
-        if isinstance(value, str | int | float):
-            return repr(value)
+    def _bind(self, value: object) -> str:
         name = f"c{next(self._names)}"
         self._bound[name] = value
         return name
+
+    def _constant(self, value: object) -> str:
+        return repr(value) if isinstance(value, str | int | float) else self._bind(value)
 
     def _value(self, node: Typed) -> str:
         """Code that raises KeyError when what it needs is absent."""
@@ -76,54 +60,80 @@ class Generator:
             case Attribute(name):
                 return f"bag[{name!r}]"
             case Lookup(of, key):
-                return f"bag[{of.name!r}].get({self._value(key)}, '')"
+                return f"{self._value(of)}.get({self._value(key)}, '')"
             case Apply("&&", operands):
                 return "(" + " and ".join(map(self._value, operands)) + ")"
             case Apply("||", operands):
                 return "(" + " or ".join(map(self._value, operands)) + ")"
+            case Apply("+", operands):
+                return "(" + " + ".join(map(self._value, operands)) + ")"
             case Apply("!", (operand,)):
                 return f"(not {self._value(operand)})"
             case Apply("|", operands):
-                return self._first_present(operands, self._value(operands[-1]))
-            case Apply("conditional", (test, yes, no)):
+                return self._first_present(operands, self._value)
+            case Apply(name) if name in FUNCTIONS:
+                return self._call(node)
+            case Apply(operator, (left, right)):
+                return f"({self._compared(left)} {operator} {self._compared(right)})"
+        raise AssertionError(f"no code for {node}")
+
+    def _optional(self, node: Typed) -> str:
+        """Code that gives None for an attribute or an entry that is absent.
+
+        Only for these: where a function lacks its argument the evaluation fails, as in Mixer.
+        """
+        match node:
+            case Attribute(name):
+                return f"bag.get({name!r})"
+            case Lookup(Attribute(name), Const(key)):
+                return f"bag.get({name!r}, EMPTY).get({key!r})"
+            case Lookup(of, key):
+                map_name, key_name = f"v{next(self._names)}", f"v{next(self._names)}"
+                return (
+                    f"({map_name}.get({key_name})"
+                    f" if ({map_name} := {self._optional(of)}) is not None"
+                    f" and ({key_name} := {self._optional(key)}) is not None else None)"
+                )
+            case Apply("|", operands):
+                return self._first_present(operands, self._optional)
+        return self._value(node)
+
+    def _first_present(self, operands: tuple[Typed, ...], last: Callable[[Typed], str]) -> str:
+        code = ""
+        for operand in operands[:-1]:
+            if not may_be_absent(operand):
+                return f"({code}{self._value(operand)})"
+            name = f"v{next(self._names)}"
+            code += f"{name} if ({name} := {self._optional(operand)}) is not None else "
+        return f"({code}{last(operands[-1])})"
+
+    def _compared(self, node: Typed) -> str:
+        """The value itself or, for a type with an equality of its own, the key it has there."""
+        key = KEYS.get(node.type)
+        if key is None:
+            return self._value(node)
+        if isinstance(node, Const):
+            return self._bind(key(node.value))
+        self._bound[key.__name__] = key
+        return f"{key.__name__}({self._value(node)})"
+
+    def _call(self, node: Apply) -> str:
+        match node:
+            case Apply("conditional" | "conditionalString", (test, yes, no)):
                 return f"({self._value(yes)} if {self._value(test)} else {self._value(no)})"
             case Apply("match", (text, Const(str() as pattern))):
                 return self._glob(self._value(text), pattern)
-            case Apply("match", (text, pattern)):
-                return f"glob({self._value(text)}, {self._value(pattern)})"
             case Apply("startsWith", (text, part)):
                 return f"{self._value(text)}.startswith({self._value(part)})"
             case Apply("endsWith", (text, part)):
                 return f"{self._value(text)}.endswith({self._value(part)})"
-            case Apply("matches"):
-                return self._regex(node)
-            case Apply(operator, (left, right)):
-                sides = [self._value(left), self._value(right)]
-                if left.type is ValueType.IP_ADDRESS:
-                    sides = [f"address({side})" for side in sides]
-                return f"({sides[0]} {operator} {sides[1]})"
-        raise AssertionError(f"no code for {node}")
-
-    def _optional(self, node: Typed) -> str:
-        """Code that gives None when what it needs is absent."""
-        match node:
-            case Const(value):
-                return self._constant(value)
-            case Attribute(name):
-                return f"bag.get({name!r})"
-            case Lookup(of, Const(key)):
-                return f"bag.get({of.name!r}, EMPTY).get({key!r})"
-            case Lookup(of, key):
-                return f"absent_or(lambda: bag[{of.name!r}].get({self._value(key)}))"
-            case _:
-                return f"absent_or(lambda: {self._value(node)})"
-
-    def _first_present(self, operands: tuple[Typed, ...], last: str) -> str:
-        code = []
-        for operand in operands[:-1]:
-            name = f"v{next(self._names)}"
-            code.append(f"{name} if ({name} := {self._optional(operand)}) is not None else ")
-        return "(" + "".join(code) + last + ")"
+            case Apply("toLower", (text,)):
+                return f"{self._value(text)}.lower()"
+            case Apply("matches", (receiver, argument)):
+                return self._regex(receiver, argument)
+        name = f"call_{node.name}"
+        self._bound[name] = FUNCTIONS[node.name].call
+        return f"{name}({', '.join(map(self._value, node.operands))})"
 
     def _glob(self, text: str, pattern: str) -> str:
         if pattern.endswith("*"):
@@ -132,21 +142,27 @@ class Generator:
             return f"{text}.endswith({pattern[1:]!r})"
         return f"({text} == {pattern!r})"
 
-    def _regex(self, call: Apply) -> str:
-        """Mixer writes `"regex".matches(text)`, CEL `text.matches("regex")`: the literal is it."""
-        receiver, argument = call.operands
-        pattern, text = (
-            (receiver, argument) if isinstance(receiver, Const) else (argument, receiver)
-        )
+    def _regex(self, receiver: Typed, argument: Typed) -> str:
+        """Mixer writes `"regex".matches(text)`, CEL `text.matches("regex")`: the literal is it.
+
+        Of two literals, or none, the receiver is, as in Mixer.
+        """
+        pattern, text = receiver, argument
+        if isinstance(argument, Const) and not isinstance(receiver, Const):
+            pattern, text = argument, receiver
         if not isinstance(pattern, Const):
-            raise self._refuse(call.at, "one side of matches must be a literal: the expression")
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = REGEX_BYTES
+            return f"found({self._value(pattern)}, {self._value(text)})"
         try:
-            search = re2.compile(str(pattern.value), options).search
-        except re2.error as error:
-            reason = error.args[0] if error.args else error
-            reason = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
-            raise self._refuse(pattern.at, f"not a regular expression of RE2: {reason}") from error
-        return f"({self._constant(search)}({self._value(text)}) is not None)"
+            search = searcher(str(pattern.value))
+        except ValueError as error:
+            raise self._refuse(pattern.at, str(error)) from error
+        return f"({self._bind(search)}({self._value(text)}) is not None)"
+
+
+def may_be_absent(node: Typed) -> bool:
+    match node:
+        case Attribute() | Lookup():
+            return True
+        case Apply("|", operands):
+            return all(map(may_be_absent, operands))
+    return False

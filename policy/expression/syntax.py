@@ -1,7 +1,8 @@
 """Tokens to a syntax tree, not yet typed.
 
-Precedence, tightest first, as in Go: `!`; `|`; comparisons; `&&`; `||`. So `a | b == c` is
-`(a | b) == c`. Chains of `&&`, `||` and `|` are one node each, and count as one level of depth.
+Precedence, tightest first, as in Go: `!`; `|` and `+`; comparisons; `&&`; `||`. So `a | b == c` is
+`(a | b) == c`, and `a | b + c` is `(a | b) + c`. A chain of one operator is one node, and counts
+as one level of depth.
 """
 
 from collections.abc import Callable
@@ -119,14 +120,27 @@ class Parser:
         return self._made(Operation(operator, tuple(operands), first.at))
 
     def _comparison(self) -> Node:
-        left = self._chain("|", self._unary)
+        left = self._joined()
         chained = 0
         while token := self._takes(*COMPARISONS):
             chained += 1
             if self._depth + chained > MAX_DEPTH:
                 raise refused(self._text, token.at, f"nested deeper than {MAX_DEPTH}")
-            right = self._chain("|", self._unary)
+            right = self._joined()
             left = self._made(Operation(token.text, (left, right), token.at))
+        return left
+
+    def _joined(self) -> Node:
+        left = self._unary()
+        turns = 0  # from one of the two operators to the other
+        while token := self._takes("|", "+"):
+            turns += 1
+            if self._depth + turns > MAX_DEPTH:
+                raise refused(self._text, token.at, f"nested deeper than {MAX_DEPTH}")
+            operands = [left, self._unary()]
+            while self._takes(token.text):
+                operands.append(self._unary())
+            left = self._made(Operation(token.text, tuple(operands), left.at))
         return left
 
     def _unary(self) -> Node:

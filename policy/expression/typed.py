@@ -10,26 +10,21 @@ from datetime import timedelta
 
 from policy.attributes import ValueType
 from policy.errors import InvalidRule
+from policy.expression.conversions import KEYS
+from policy.expression.functions import FUNCTIONS, Form
 from policy.expression.syntax import Call, Index, Literal, Name, Node, Operation
 
 BOOL, STRING = ValueType.BOOL, ValueType.STRING
 ORDERED = (STRING, ValueType.INT64, ValueType.DOUBLE, ValueType.TIMESTAMP, ValueType.DURATION)
-EQUAL = (*ORDERED, BOOL, ValueType.IP_ADDRESS)
+EQUAL = (*ORDERED, BOOL, *KEYS)
+ADDED = (STRING, ValueType.INT64, ValueType.DOUBLE)
+ALLOWED: Mapping[str, tuple[ValueType, ...]] = {"==": EQUAL, "!=": EQUAL, "+": ADDED}
 LITERALS = {
     bool: BOOL,
     str: STRING,
     int: ValueType.INT64,
     float: ValueType.DOUBLE,
     timedelta: ValueType.DURATION,
-}
-
-# name: (is a method, types of receiver and arguments, type of the result). None: any one type.
-FUNCTIONS: Mapping[str, tuple[bool, tuple[ValueType | None, ...], ValueType | None]] = {
-    "conditional": (False, (BOOL, None, None), None),
-    "endsWith": (True, (STRING, STRING), BOOL),
-    "match": (False, (STRING, STRING), BOOL),
-    "matches": (True, (STRING, STRING), BOOL),
-    "startsWith": (True, (STRING, STRING), BOOL),
 }
 
 
@@ -51,7 +46,7 @@ class Attribute:
 class Lookup:
     """An entry of a string map."""
 
-    map: Attribute
+    map: "Typed"
     key: "Typed"
     type: ValueType
     at: int
@@ -78,7 +73,7 @@ def described(node: Typed) -> str:
         case Attribute():
             return f"attribute {node.name} is {node.type}"
         case Lookup():
-            return f"an entry of {node.map.name} is {node.type}"
+            return f"an entry of a map is {node.type}"
         case _:
             return f"{node.name} is {node.type}"
 
@@ -112,7 +107,7 @@ class Checker:
 
     def _lookup(self, target: Node, key: Node, at: int) -> Typed:
         of = self.typed(target)
-        if not isinstance(of, Attribute) or of.type is not ValueType.STRING_MAP:
+        if of.type is not ValueType.STRING_MAP:
             raise self._refuse(of.at, f"{described(of)}, expected {ValueType.STRING_MAP} before [")
         return Lookup(of, self._must_be(self.typed(key), STRING), STRING, at)
 
@@ -131,31 +126,46 @@ class Checker:
             return Apply(operator, operands, BOOL, at)
         first = operands[0]
         if operator != "|":
-            allowed = EQUAL if operator in ("==", "!=") else ORDERED
+            allowed = ALLOWED.get(operator, ORDERED)
             if first.type not in allowed:
                 expected = ", ".join(allowed)
                 raise self._refuse(first.at, f"{described(first)}, {operator} needs {expected}")
         for operand in operands[1:]:
             self._must_be(operand, first.type)
-        return Apply(operator, operands, first.type if operator == "|" else BOOL, at)
+        return Apply(operator, operands, first.type if operator in ("|", "+") else BOOL, at)
 
     def _call(self, call: Call) -> Typed:
         if call.function not in FUNCTIONS:
             known = ", ".join(sorted(FUNCTIONS))
             raise self._refuse(call.at, f"unknown function {call.function}; there are {known}")
-        is_method, expected, result = FUNCTIONS[call.function]
-        if is_method != (call.receiver is not None):
-            form = f"value.{call.function}(...)" if is_method else f"{call.function}(...)"
-            raise self._refuse(call.at, f"write it {form}")
+        function = FUNCTIONS[call.function]
+        form = Form.METHOD if call.receiver else Form.FUNCTION
+        if form not in function.form:
+            right = (
+                f"value.{call.function}(...)" if call.receiver is None else f"{call.function}(...)"
+            )
+            raise self._refuse(call.at, f"write it {right}")
         nodes = call.arguments if call.receiver is None else (call.receiver, *call.arguments)
-        if len(nodes) != len(expected):
-            wanted = len(expected) - is_method
+        if len(nodes) != len(function.operands):
+            wanted = len(function.operands) - (form is Form.METHOD)
             raise self._refuse(
                 call.at, f"{call.function} takes {wanted} arguments, not {len(call.arguments)}"
             )
         operands = tuple(map(self.typed, nodes))
         free: ValueType | None = None
-        for operand, kind in zip(operands, expected, strict=True):
+        for operand, kind in zip(operands, function.operands, strict=True):
             free = free or (operand.type if kind is None else None)
             self._must_be(operand, kind or free or operand.type)
-        return Apply(call.function, operands, result or free or BOOL, call.at)
+        return folded(Apply(call.function, operands, function.result or free or BOOL, call.at))
+
+
+def folded(call: Apply) -> Typed:
+    """A function of literals as its value. One that fails is left to fail when it is evaluated."""
+    function = FUNCTIONS[call.name].call
+    values = [operand.value for operand in call.operands if isinstance(operand, Const)]
+    if function is None or len(values) < len(call.operands):
+        return call
+    try:
+        return Const(function(*values), call.type, call.at)
+    except ValueError:
+        return call

@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
-from policy.errors import InvalidRule
-from policy.expression import compile_dimension, compile_match, recorded
+from policy.attributes import ValueType
+from policy.errors import EvaluationFailed, InvalidRule
+from policy.expression import compile_dimension, compile_expression, compile_match, recorded
+
+INT64 = ValueType.INT64
 
 BAG: dict[str, Any] = {
     "source.service": "a",
@@ -53,6 +56,18 @@ BAG: dict[str, Any] = {
         ("true == (destination.port > 79)", True),
         (r'"\x61\u0062" == "ab"', True),
         ("'5m' == '5m'", True),
+        ('source.service + "/" + destination.service == "a/b"', True),
+        ('source.user | "no" + "body" == "nobody"', True),
+        ("destination.port + 1 == 81", True),
+        ('(response.headers | request.headers)["x-user"] == "ann"', True),
+        ('(source.labels | emptyStringMap())["x"] == ""', True),
+        ('request.headers[toLower("X-User")] == "ann"', True),
+        ('source.ip == ip("::ffff:10.1.2.3") && ip("10.1.2.3") == source.ip', True),
+        ('source.ip | ip("10.0.0.1") != ip("10.1.2.3")', False),
+        ('size("é") == 2 && reverse(source.service + "b") == "ba".reverse().reverse()', True),
+        ('conditionalString(connection.mtls, source.service, source.user) == "a"', True),
+        ("request.path.matches(request.path)", True),
+        ("source.service.matches(request.path)", True),
         ('destination.service == "b"\n  && source.service == "a"', True),
     ],
 )
@@ -69,6 +84,10 @@ def test_an_expression_is_evaluated(expression: str, expected: bool) -> None:
         'response.headers["x"] == ""',
         'source.user | source.uid == "a"',
         'source.user.startsWith("a") || true',
+        'source.user.startsWith("a") | true',
+        'source.user + "x" | "y" != ""',
+        'ip(source.user) | source.ip == ip("10.1.2.3")',
+        '(response.headers | source.labels)["x"] == ""',
     ],
 )
 def test_an_absent_attribute_is_no_match(expression: str) -> None:
@@ -123,7 +142,15 @@ def test_text_that_is_no_unicode_does_not_reach_the_regular_expression() -> None
         ("request.path.startsWith(1)", 1, 25, "the literal is INT64, expected STRING"),
         ('conditional(true, "a", 1) == "a"', 1, 24, "the literal is INT64, expected STRING"),
         ('request.path.matches("(")', 1, 22, "not a regular expression of RE2"),
-        ("request.path.matches(source.service)", 1, 14, "must be a literal"),
+        ("source.service | connection.mtls == true", 1, 18, "BOOL, expected STRING"),
+        ('source.service + 1 == "a"', 1, 18, "the literal is INT64, expected STRING"),
+        ("connection.mtls + true", 1, 1, "attribute connection.mtls is BOOL, + needs"),
+        ("+source.service", 1, 1, "expected an attribute"),
+        ('(source.service | "x")["k"] == ""', 1, 2, "expected STRING_MAP before ["),
+        ('dnsName("a.b") == source.service', 1, 19, "is STRING, expected DNS_NAME"),
+        ('source.ip < ip("10.0.0.1")', 1, 1, "attribute source.ip is IP_ADDRESS, < needs"),
+        ("emptyStringMap(1)", 1, 1, "takes 0 arguments, not 1"),
+        ('matches("aaa")', 1, 1, "write it value.matches(...)"),
         ('request.path.matches("((a{100}){100}){100}")', 1, 22, "not a regular expression of RE2"),
     ],
 )
@@ -143,6 +170,7 @@ def test_a_bad_expression_is_refused_with_its_place(
         ("!" * 5000, "longer than 4096 bytes"),
         ("!" * 4000 + "true", "nested deeper than 32"),
         ("true" + " == true" * 100, "nested deeper than 32"),
+        ('"a"' + ' | "b" + "c"' * 40 + ' == "a"', "nested deeper than 32"),
         ("true && " * 300 + "true", "more than 256 terms"),
         ("é" * 2049, "longer than 4096 bytes"),
         ('request.path.startsWith("a")' + '.startsWith("a")' * 50, "nested deeper than 32"),
@@ -164,6 +192,22 @@ def test_a_regular_expression_does_not_backtrack() -> None:
     match = compile_match('request.path.matches("^(a+)+$")')
     # Backtracking would never end; the suite's own timeout is the limit.
     assert not match.test({"request.path": "a" * 50_000 + "!"})
+
+
+def test_a_regular_expression_that_comes_with_the_request_is_bounded() -> None:
+    match = compile_match("request.path.matches(source.service)")
+    assert match.test({"request.path": "^a.c$", "source.service": "abc"})
+    for pattern in ("(", "a" * 257, "((a{100}){100}){100}"):
+        assert not match.test({"request.path": pattern, "source.service": pattern})
+
+
+def test_what_needs_the_most_parentheses_of_python_is_still_compiled() -> None:
+    key, test = "source.service", "true"
+    for _ in range(30):
+        key = f'(request.headers | response.headers)[{key}] | "x"'
+        test = f"connection.mtls || connection.mtls && connection.mtls | ({test})"
+    assert not compile_match(f'{key} == "a"').test(BAG)
+    assert compile_match(test).test(BAG)
 
 
 def test_code_does_not_enter_through_literals_or_names() -> None:
@@ -191,6 +235,28 @@ def test_what_an_expression_reads_is_known_and_recorded() -> None:
         ("source.user", None),
     )
     assert recorded(match.reads, BAG) == {"source.service": "a", "request.headers[x-user]": "ann"}
+
+
+def test_the_entry_read_of_one_of_two_maps_is_known() -> None:
+    match = compile_match('conditional(connection.mtls, request.headers, source.labels)["k"] == ""')
+    assert match.reads == (
+        ("connection.mtls", None),
+        ("request.headers", "k"),
+        ("source.labels", "k"),
+    )
+
+
+def test_an_expression_of_any_type_says_why_it_has_no_value() -> None:
+    assert compile_expression("request.headers").evaluate(BAG) == {"x-user": "ann"}
+    assert compile_expression("a + b", {"a": INT64, "b": INT64}).evaluate({"a": 1, "b": 2}) == 3
+    with pytest.raises(EvaluationFailed, match=r"source\.user is absent") as failure:
+        compile_expression("source.service == source.user").evaluate(BAG)
+    assert failure.value.absent == "source.user"
+    with pytest.raises(EvaluationFailed, match="'a b' is not a DNS name") as failure:
+        compile_expression('dnsName(source.service + " b")').evaluate(BAG)
+    assert failure.value.absent == ""
+    with pytest.raises(EvaluationFailed, match="not of its attribute's type"):
+        compile_expression("toLower(source.service)").evaluate({"source.service": 7})
 
 
 def test_a_dimension_is_text_and_empty_when_absent() -> None:
