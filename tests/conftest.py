@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.store.client import Store
 from embedded.valkey import valkey_command
 from tests.waiting import eventually
 
@@ -86,3 +87,11 @@ def store_url(store_server: str) -> str:
     url = f"{store_server}/t{uuid.uuid4().hex}"
     migrate_clickhouse(url)
     return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """A client of that database."""
+    store = Store(store_url)
+    yield store
+    store.close()

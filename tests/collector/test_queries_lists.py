@@ -1,21 +1,12 @@
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from collector.store.client import Store
 from collector.store.queries.denials_by_rule import Denials, denials_by_rule
 from collector.store.queries.freshness import newest_ns
 from collector.store.queries.rollups import SECOND_NS, window
 from collector.store.queries.services import services
 from tests.collector.stored_rows import SECOND, decision, insert, request, span
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    store = Store(store_url)
-    yield store
-    store.close()
 
 
 @pytest.fixture

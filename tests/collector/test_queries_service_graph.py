@@ -1,21 +1,12 @@
 import random
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from collector.store.client import Store
 from collector.store.queries.service_graph import Edge, service_graph
 from tests.collector.stored_rows import MS, SECOND, insert, percentile, request, span
 
 BUCKET_ERROR = 0.046  # a bucket is an eighth of an octave, and is read at its middle
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    store = Store(store_url)
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -23,12 +23,6 @@ REQUESTS = {
 }
 
 
-@pytest.fixture
-def store(store_url):
-    with Store(store_url) as store:
-        yield store
-
-
 def stored(store):
     return store.rows("SELECT count() FROM requests")[0][0]
 

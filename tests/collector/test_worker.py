@@ -29,13 +29,6 @@ def outbox(tmp_path):
     outbox.close()
 
 
-@pytest.fixture
-def store(store_url):
-    store = Store(store_url)
-    yield store
-    store.close()
-
-
 def test_a_group_stored_again_adds_nothing(outbox, store):
     append(outbox, decisions("a", "b"), report(b"no decision"))
     group = outbox.freeze_group(MIB)

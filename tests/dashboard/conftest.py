@@ -93,13 +93,6 @@ class Visitor:
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    store = Store(store_url)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     """Opens tabs, each as a new visitor; at the end nobody may have met a fault."""
     visitors: list[Visitor] = []
