@@ -71,6 +71,11 @@ class Generator:
                 return f"(not {self._value(operand)})"
             case Apply("|", operands):
                 return self._first_present(operands, self._value)
+            case Apply("in", (Lookup(of, key),)):
+                return f"({self._value(of)}.get({self._value(key)}) is not None)"
+            case Apply("in", (member, Const(tuple() as values))):
+                key_of = KEYS.get(member.type, same)
+                return f"({self._compared(member)} in {self._bind(frozenset(map(key_of, values)))})"
             case Apply(name) if name in FUNCTIONS:
                 return self._call(node)
             case Apply(operator, (left, right)):
@@ -156,7 +161,11 @@ class Generator:
             search = searcher(str(pattern.value))
         except ValueError as error:
             raise self._refuse(pattern.at, str(error)) from error
-        return f"({self._bind(search)}({self._value(text)}) is not None)"
+        return f"({self._bind(search)}({self._value(text)}.encode()) is not None)"
+
+
+def same(value: Any) -> Any:
+    return value
 
 
 def may_be_absent(node: Typed) -> bool:

@@ -1,57 +1,20 @@
 """Tokens to a syntax tree, not yet typed.
 
-Precedence, tightest first, as in Go: `!`; `|` and `+`; comparisons; `&&`; `||`. So `a | b == c` is
-`(a | b) == c`, and `a | b + c` is `(a | b) + c`. A chain of one operator is one node, and counts
-as one level of depth.
+Precedence, tightest first, as in Go: `!`; `|` and `+`; comparisons and `in`; `&&`; `||`. So
+`a | b == c` is `(a | b) == c`, and `a | b + c` is `(a | b) + c`. A chain of one operator is one
+node, and counts as one level of depth.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from policy.attributes import duration
 from policy.errors import InvalidRule
+from policy.expression.nodes import Call, Index, Listing, Literal, Name, Node, Operation
 from policy.expression.tokens import Kind, Token, refused, tokens, unquoted
 
 MAX_DEPTH = 32
 MAX_NODES = 256
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    value: object  # str, int, float, bool or timedelta
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    name: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    target: "Node"
-    key: "Node"
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    function: str
-    receiver: "Node | None"
-    arguments: tuple["Node", ...]
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    operator: str
-    operands: tuple["Node", ...]
-    at: int
-
-
-Node = Literal | Name | Index | Call | Operation
 
 
 def parse(text: str) -> Node:
@@ -122,13 +85,25 @@ class Parser:
     def _comparison(self) -> Node:
         left = self._joined()
         chained = 0
-        while token := self._takes(*COMPARISONS):
+        while token := self._takes(*COMPARISONS) or self._takes_in():
             chained += 1
             if self._depth + chained > MAX_DEPTH:
                 raise refused(self._text, token.at, f"nested deeper than {MAX_DEPTH}")
-            right = self._joined()
+            listed = token.text == "in" and self._takes("[")
+            right = self._listing(token.at) if listed else self._joined()
             left = self._made(Operation(token.text, (left, right), token.at))
         return left
+
+    def _takes_in(self) -> Token | None:
+        token = self._token
+        return self._take() if token.kind is Kind.NAME and token.text == "in" else None
+
+    def _listing(self, at: int) -> Node:
+        items = [self._expression()]
+        while self._takes(","):
+            items.append(self._expression())
+        self._expect("]")
+        return self._made(Listing(tuple(items), at))
 
     def _joined(self) -> Node:
         left = self._unary()
@@ -184,6 +159,11 @@ class Parser:
                 node = self._expression()
                 self._expect(")")
                 return node
+            case Kind.OPERATOR if token.text == "-":
+                self._take()
+                if self._token.kind not in (Kind.INT, Kind.FLOAT):
+                    raise self._unexpected("a number")
+                return self._literal(self._take(), negative=True)
         raise self._unexpected("an attribute, a literal or (")
 
     def _named(self, token: Token) -> Node:
@@ -207,17 +187,17 @@ class Parser:
         self._expect(")")
         return tuple(arguments)
 
-    def _literal(self, token: Token) -> Node:
+    def _literal(self, token: Token, *, negative: bool = False) -> Node:
         if token.kind is Kind.INT:
-            number = int(token.text)
-            if number >= 2**63:
+            number = -int(token.text) if negative else int(token.text)
+            if not -(2**63) <= number < 2**63:
                 raise refused(self._text, token.at, "more than 64 bits can hold")
             return self._made(Literal(number, token.at))
         if token.kind is Kind.FLOAT:
             value = float(token.text)
             if value == float("inf"):
                 raise refused(self._text, token.at, "more than a DOUBLE can hold")
-            return self._made(Literal(value, token.at))
+            return self._made(Literal(-value if negative else value, token.at))
         try:
             text = unquoted(token)
         except ValueError as error:

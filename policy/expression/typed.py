@@ -12,7 +12,7 @@ from policy.attributes import ValueType
 from policy.errors import InvalidRule
 from policy.expression.conversions import KEYS
 from policy.expression.functions import FUNCTIONS, Form
-from policy.expression.syntax import Call, Index, Literal, Name, Node, Operation
+from policy.expression.nodes import Call, Index, Listing, Literal, Name, Node, Operation
 
 BOOL, STRING = ValueType.BOOL, ValueType.STRING
 ORDERED = (STRING, ValueType.INT64, ValueType.DOUBLE, ValueType.TIMESTAMP, ValueType.DURATION)
@@ -92,6 +92,10 @@ class Checker:
                 return Attribute(name, self._type_of(name, at), at)
             case Index(target, key, at):
                 return self._lookup(target, key, at)
+            case Listing(at=at):
+                raise self._refuse(at, "a list stands right of in only")
+            case Operation("in", (item, container), at):
+                return self._membership(item, container, at)
             case Operation(operator, operands, at):
                 return self._operation(operator, tuple(map(self.typed, operands)), at)
             case Call():
@@ -105,11 +109,25 @@ class Checker:
             raise self._refuse(at, f"unknown attribute {name}{hint}")
         return kind
 
-    def _lookup(self, target: Node, key: Node, at: int) -> Typed:
+    def _lookup(self, target: Node, key: Node, at: int, place: str = "before [") -> Typed:
         of = self.typed(target)
         if of.type is not ValueType.STRING_MAP:
-            raise self._refuse(of.at, f"{described(of)}, expected {ValueType.STRING_MAP} before [")
+            raise self._refuse(of.at, f"{described(of)}, expected {ValueType.STRING_MAP} {place}")
         return Lookup(of, self._must_be(self.typed(key), STRING), STRING, at)
+
+    def _membership(self, item: Node, container: Node, at: int) -> Typed:
+        if not isinstance(container, Listing):
+            return Apply("in", (self._lookup(container, item, at, "or a list after in"),), BOOL, at)
+        member = self.typed(item)
+        if member.type not in EQUAL:
+            raise self._refuse(member.at, f"{described(member)}, in needs {', '.join(EQUAL)}")
+        values = []
+        for node in container.items:
+            value = self._must_be(self.typed(node), member.type)
+            if not isinstance(value, Const):
+                raise self._refuse(value.at, "a list is of literals")
+            values.append(value.value)
+        return Apply("in", (member, Const(tuple(values), member.type, at)), BOOL, at)
 
     def _must_be(self, node: Typed, expected: ValueType) -> Typed:
         if node.type is not expected:

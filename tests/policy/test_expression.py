@@ -67,6 +67,14 @@ BAG: dict[str, Any] = {
         ('size("é") == 2 && reverse(source.service + "b") == "ba".reverse().reverse()', True),
         ('conditionalString(connection.mtls, source.service, source.user) == "a"', True),
         ("request.path.matches(request.path)", True),
+        ("destination.port > -1 && -1.5 < 0.0 && destination.port + -80 == 0", True),
+        ("-9223372036854775808 < destination.port", True),
+        ('"x-user" in request.headers && !("x-other" in request.headers)', True),
+        ('source.service in ["b", `a`]', True),
+        ('source.user | "z" in ["b", "a"]', False),
+        ("destination.port in [80, 443] == connection.mtls", True),
+        ('origin.ip in [ip("10.1.2.3"), ip("::1")]', True),
+        ('response.duration in ["2000ms"] && !(response.duration in ["2m"])', True),
         ("source.service.matches(request.path)", True),
         ('destination.service == "b"\n  && source.service == "a"', True),
     ],
@@ -86,6 +94,8 @@ def test_an_expression_is_evaluated(expression: str, expected: bool) -> None:
         'source.user.startsWith("a") || true',
         'source.user.startsWith("a") | true',
         'source.user + "x" | "y" != ""',
+        '!("x" in response.headers)',
+        '!(source.user in ["a"])',
         'ip(source.user) | source.ip == ip("10.1.2.3")',
         '(response.headers | source.labels)["x"] == ""',
     ],
@@ -149,6 +159,16 @@ def test_text_that_is_no_unicode_does_not_reach_the_regular_expression() -> None
         ('(source.service | "x")["k"] == ""', 1, 2, "expected STRING_MAP before ["),
         ('dnsName("a.b") == source.service', 1, 19, "is STRING, expected DNS_NAME"),
         ('source.ip < ip("10.0.0.1")', 1, 1, "attribute source.ip is IP_ADDRESS, < needs"),
+        ("-source.service", 1, 2, "expected a number, found source.service"),
+        ("destination.port -1", 1, 18, "expected an operator or the end, found -"),
+        ("-9223372036854775809 == 1", 1, 2, "more than 64 bits"),
+        ('source.service in ["a", 1]', 1, 25, "the literal is INT64, expected STRING"),
+        ('source.service in ["a", source.user]', 1, 25, "a list is of literals"),
+        ("source.service in []", 1, 20, "expected an attribute"),
+        ('["a"] == "a"', 1, 1, "expected an attribute"),
+        ('source.service in "a"', 1, 19, "STRING, expected STRING_MAP or a list after in"),
+        ("destination.port in request.headers", 1, 1, "is INT64, expected STRING"),
+        ('request.headers in ["a"]', 1, 1, "request.headers is STRING_MAP, in needs"),
         ("emptyStringMap(1)", 1, 1, "takes 0 arguments, not 1"),
         ('matches("aaa")', 1, 1, "write it value.matches(...)"),
         ('request.path.matches("((a{100}){100}){100}")', 1, 22, "not a regular expression of RE2"),
@@ -235,6 +255,10 @@ def test_what_an_expression_reads_is_known_and_recorded() -> None:
         ("source.user", None),
     )
     assert recorded(match.reads, BAG) == {"source.service": "a", "request.headers[x-user]": "ann"}
+
+
+def test_looking_for_an_entry_reads_it() -> None:
+    assert compile_match('"k" in request.headers').reads == (("request.headers", "k"),)
 
 
 def test_the_entry_read_of_one_of_two_maps_is_known() -> None:
