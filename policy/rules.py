@@ -13,6 +13,7 @@ from policy.quota import ALGORITHMS, Quota
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)  # a DNS label
 MAX_TEXT = 1024
 MAX_DIMENSIONS = 16
+ALGORITHM_NAMES = tuple(ALGORITHMS)
 PRIORITIES = range(-1_000_000, 1_000_001)
 
 
@@ -69,6 +70,7 @@ class QuotaRule(Rule):
     window_us: int
     algorithm: str = "token-bucket"
     burst: int | None = None  # None: the limit
+    tick_us: int | None = None  # None: as finely as is usual
     dimensions: tuple[str, ...] = ()
     on_backend_error: OnBackendError = OnBackendError.LOCAL
     quota: Quota = field(init=False, compare=False, repr=False)
@@ -80,7 +82,7 @@ class QuotaRule(Rule):
                 "/algorithm", f"no algorithm {self.algorithm!r}; there are {', '.join(ALGORITHMS)}"
             )
         burst = self.limit if self.burst is None else self.burst
-        quota = Quota(self.algorithm, self.limit, self.window_us, burst)
+        quota = Quota(self.algorithm, self.limit, self.window_us, burst, self.tick_us or 0)
         ALGORITHMS[self.algorithm].check(quota)
         object.__setattr__(self, "quota", quota)
         if len(self.dimensions) > MAX_DIMENSIONS:
@@ -97,8 +99,9 @@ KINDS: Mapping[str, type[AnyRule]] = {"deny": DenyRule, "quota": QuotaRule}
 COMMON = ("name", "match", "description", "enabled", "priority")
 PARAMS = {
     "deny": ("http_status", "message"),
-    "quota": ("limit", "window", "algorithm", "burst", "dimensions", "on_backend_error"),
+    "quota": ("limit", "window", "algorithm", "burst", "tick", "dimensions", "on_backend_error"),
 }
+SECONDS = ("window", "tick")  # in JSON; in a rule microseconds
 SHAPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "name": (str, "a string"),
     "match": (str, "a string"),
@@ -111,6 +114,7 @@ SHAPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
     "window": ((int, float), "seconds"),
     "algorithm": (str, "a string"),
     "burst": ((int, type(None)), "a whole number or null"),
+    "tick": ((int, float, type(None)), "seconds or null"),
     "dimensions": ((list, tuple), "a list of expressions"),
     "on_backend_error": (str, "open, closed or local"),
 }
@@ -140,7 +144,9 @@ def rule_from_json(document: Mapping[str, Any]) -> AnyRule:
         if required not in values:
             raise InvalidRule(f"/{required}", "is required")
     if kind == "quota":
-        values["window_us"] = window_us(values.pop("window"))
+        values["window_us"] = microseconds(values.pop("window"), "/window")
+        tick = values.pop("tick", None)
+        values["tick_us"] = None if tick is None else microseconds(tick, "/tick")
         values["dimensions"] = expressions(values.get("dimensions", ()))
         policy = values.get("on_backend_error", OnBackendError.LOCAL)
         if policy not in list(OnBackendError):
@@ -149,9 +155,9 @@ def rule_from_json(document: Mapping[str, Any]) -> AnyRule:
     return KINDS[kind](**values, version=int(document.get("version", 0)))
 
 
-def window_us(seconds: float) -> int:
-    if not 0 < seconds <= 366 * 86_400:  # also refuses nan
-        raise InvalidRule("/window", "expected 0.000001 to 31622400 seconds (366 days)")
+def microseconds(seconds: float, place: str) -> int:
+    if not 0.000_001 <= seconds <= 366 * 86_400:  # also refuses nan
+        raise InvalidRule(place, "expected 0.000001 to 31622400 seconds (366 days)")
     return round(seconds * 1_000_000)
 
 
@@ -167,11 +173,10 @@ def rule_to_json(rule: AnyRule) -> dict[str, Any]:
     kind = kind_of(rule)
     document: dict[str, Any] = {"kind": kind}
     for key in (*COMMON, *PARAMS[kind]):
-        if key == "window" and isinstance(rule, QuotaRule):
-            document[key] = rule.window_us / 1_000_000
-        else:
-            value = getattr(rule, key)
-            document[key] = list(value) if isinstance(value, tuple) else value
+        value = getattr(rule, f"{key}_us" if key in SECONDS else key)
+        if key in SECONDS and value is not None:
+            value /= 1_000_000
+        document[key] = list(value) if isinstance(value, tuple) else value
     return {**document, "version": rule.version}
 
 

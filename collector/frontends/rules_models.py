@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy.rules import ALGORITHM_NAMES
+
 STRICT = ConfigDict(extra="forbid", strict=True)
 MAX_HITS = 2**32 - 1
 
@@ -25,10 +27,14 @@ Message = Annotated[str, Field(description="why, told to the caller")]
 Limit = Annotated[int, Field(description="how much may pass in a window", examples=[100])]
 Window = Annotated[float, Field(description="seconds, to the microsecond", examples=[1.0])]
 AlgorithmName = Annotated[
-    Literal["token-bucket", "fixed-window"], Field(description="how it is counted")
+    str, Field(description="how it is counted", json_schema_extra={"enum": [*ALGORITHM_NAMES]})
 ]
 Burst = Annotated[
     int | None, Field(description="token bucket: how much may pass at once; null: the limit")
+]
+Tick = Annotated[
+    float | None,
+    Field(description="rolling window: seconds, how finely it counts; null: 100 ticks or 0.1 s"),
 ]
 Dimensions = Annotated[
     list[str],
@@ -76,6 +82,7 @@ class Quota(Common):
     window: Window
     algorithm: AlgorithmName = "token-bucket"
     burst: Burst = None
+    tick: Tick = None
     dimensions: Dimensions = []
     on_backend_error: OnBackendError = "local"
 
@@ -98,6 +105,7 @@ class RulePatch(BaseModel):
     window: Window | None = None
     algorithm: AlgorithmName | None = None
     burst: Burst | None = None
+    tick: Tick | None = None
     dimensions: Dimensions | None = None
     on_backend_error: OnBackendError | None = None
 

@@ -2,8 +2,11 @@
 
 from policy.quota.base import Algorithm, Counters, Grant, Quota, Take
 from policy.quota.fixed_window import FIXED_WINDOW
+from policy.quota.rolling_window import ROLLING_WINDOW
 from policy.quota.token_bucket import TOKEN_BUCKET
 
 __all__ = ["ALGORITHMS", "Algorithm", "Counters", "Grant", "Quota", "Take"]
 
-ALGORITHMS = {algorithm.name: algorithm for algorithm in (FIXED_WINDOW, TOKEN_BUCKET)}
+ALGORITHMS = {
+    algorithm.name: algorithm for algorithm in (FIXED_WINDOW, ROLLING_WINDOW, TOKEN_BUCKET)
+}

@@ -13,7 +13,7 @@ from policy.errors import InvalidRule
 EXACT = 2**52  # products below this are exact in a double, and so are their quotients' floors
 MAX_LIMIT = 10**15
 MAX_WINDOW_US = 366 * 86_400 * 1_000_000
-State = tuple[int, int]  # what a store keeps for one key; its meaning is the algorithm's
+State = tuple[int, ...]  # what a store keeps for one key; its meaning is the algorithm's
 
 
 class Grant(NamedTuple):
@@ -31,12 +31,14 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """`limit` per window. `burst` is how much may pass at once, by a token bucket only."""
+    """`limit` per window. `burst` is how much may pass at once, by a token bucket only; `tick_us`
+    how finely a rolling window counts, 0: as finely as is usual."""
 
     algorithm: str
     limit: int
     window_us: int
     burst: int
+    tick_us: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.limit <= MAX_LIMIT:
@@ -45,6 +47,8 @@ class Quota:
             raise InvalidRule("/window", "expected 0.000001 to 31622400 seconds (366 days)")
         if not 0 < self.burst <= MAX_LIMIT:
             raise InvalidRule("/burst", f"{self.burst}, expected 1 to {MAX_LIMIT}")
+        if not 0 <= self.tick_us <= self.window_us:
+            raise InvalidRule("/tick", "expected 0.000001 seconds to the window")
 
 
 class Take(NamedTuple):
@@ -69,9 +73,9 @@ class Outcome(NamedTuple):
 class Algorithm:
     """`take` and its Lua twin do the same to the digit.
 
-    `lua` is the body of `function(first, second, limit, window, burst, amount, now)`, the state's
-    two numbers being nil for a key never seen. It returns granted, remaining, reset, retry, first,
-    second. `check` raises InvalidRule for a quota that it cannot count exactly.
+    `lua` is the body of `function(state, limit, window, burst, tick, amount, now)`, the state being
+    a list, empty for a key never seen. It returns granted, remaining, reset, retry, state. `check`
+    raises InvalidRule for a quota that it cannot count exactly.
     """
 
     name: str
@@ -84,6 +88,16 @@ class Algorithm:
 class Counters(Protocol):
     async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
         """Charges all of them or, when one is refused, none. Raises CountersDown."""
+
+
+def refuse_burst(quota: Quota) -> None:
+    if quota.burst != quota.limit:
+        raise InvalidRule("/burst", "only a token bucket has a burst")
+
+
+def refuse_tick(quota: Quota) -> None:
+    if quota.tick_us:
+        raise InvalidRule("/tick", "only a rolling window has a tick")
 
 
 def reduced(quota: Quota) -> tuple[int, int]:

@@ -4,8 +4,15 @@ At most `limit` pass in a window; around a boundary up to twice that can pass wi
 time. The state is the window's start and what was taken in it.
 """
 
-from policy.errors import InvalidRule
-from policy.quota.base import Algorithm, Grant, Outcome, Quota, State
+from policy.quota.base import (
+    Algorithm,
+    Grant,
+    Outcome,
+    Quota,
+    State,
+    refuse_burst,
+    refuse_tick,
+)
 
 
 def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome:
@@ -25,7 +32,7 @@ def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome
 LUA = """
 local start = now - now % window
 local taken = 0
-if first == start then taken = second end
+if state[1] == start then taken = state[2] end
 local reset = start + window - now
 local granted, retry = 0, -1
 if taken + amount <= limit then
@@ -33,13 +40,13 @@ if taken + amount <= limit then
 elseif amount <= limit then
   retry = reset
 end
-return granted, math.max(limit - taken, 0), reset, retry, start, taken
+return granted, math.max(limit - taken, 0), reset, retry, {start, taken}
 """
 
 
 def check(quota: Quota) -> None:
-    if quota.burst != quota.limit:
-        raise InvalidRule("/burst", "only a token bucket has a burst")
+    refuse_burst(quota)
+    refuse_tick(quota)
 
 
 FIXED_WINDOW = Algorithm("fixed-window", "f", take, LUA, check)

@@ -9,7 +9,7 @@ Source: ITU-T I.371, generic cell rate algorithm, virtual scheduling form.
 """
 
 from policy.errors import InvalidRule
-from policy.quota.base import EXACT, Algorithm, Grant, Outcome, Quota, State, reduced
+from policy.quota.base import EXACT, Algorithm, Grant, Outcome, Quota, State, reduced, refuse_tick
 
 
 def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome:
@@ -46,8 +46,8 @@ local function span(tokens)
   return tokens * whole + carry, over - carry * parts
 end
 local used, used_part = 0, 0
-if first then
-  used, used_part = first - now, math.min(second, parts - 1)
+if state[1] then
+  used, used_part = state[1] - now, math.min(state[2], parts - 1)
   if used < 0 then used, used_part = 0, 0 end
 end
 local capacity, capacity_part = span(burst)
@@ -77,11 +77,12 @@ while remaining > 0 and not fits(remaining) do remaining = remaining - 1 end
 while remaining < burst and fits(remaining + 1) do remaining = remaining + 1 end
 local reset = used
 if used_part > 0 then reset = reset + 1 end
-return granted, remaining, reset, retry, now + used, used_part
+return granted, remaining, reset, retry, {now + used, used_part}
 """
 
 
 def check(quota: Quota) -> None:
+    refuse_tick(quota)
     window, parts = reduced(quota)
     if quota.burst * quota.window_us // quota.limit > EXACT // 2:
         raise InvalidRule("/burst", "the bucket would take more than 71 years to fill")

@@ -1,5 +1,6 @@
-"""Rule databases of both kinds, each test's own."""
+"""Rule databases and counter stores of both kinds, each test's own."""
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -13,8 +14,10 @@ import psycopg
 import pytest
 
 from migrations.rules import migrate_rules
+from policy.quota.counters import MemoryCounters, RedisCounters
 from policy.store import RuleStore
 from tests.conftest import free_port
+from tests.policy.counted import Clock, Counted
 from tests.waiting import eventually
 
 
@@ -88,3 +91,15 @@ def store(rules_url: str) -> Iterator[RuleStore]:
     store = RuleStore(rules_url)
     yield store
     store.close()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
+    clock = Clock()
+    if request.param == "memory":
+        yield Counted(clock, MemoryCounters(clock).charge_now)
+        return
+    with asyncio.Runner() as runner:
+        shared = RedisCounters(request.getfixturevalue("redis_url"), clock_us=clock)
+        yield Counted(clock, lambda takes: runner.run(shared.charge(takes, 5)))
+        runner.run(shared.close())

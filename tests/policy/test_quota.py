@@ -1,9 +1,9 @@
 """Every algorithm in every counter store: one contract."""
 
 import asyncio
+import math
 import random
 import uuid
-from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 import pytest
@@ -13,47 +13,8 @@ from hypothesis import strategies as st
 from policy.errors import InvalidRule
 from policy.quota import ALGORITHMS, Grant, Quota, Take
 from policy.quota.counters import MemoryCounters, RedisCounters
-
-NOON_US = 1_700_006_400_000_000  # a whole multiple of every window used here
-SECOND = 1_000_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = NOON_US
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-class Counted:
-    """Counters with a clock of the test's own, and keys nobody else has."""
-
-    def __init__(self, clock: Clock, charge: Callable[[tuple[Take, ...]], list[Grant]]) -> None:
-        self.clock = clock
-        self._charge = charge
-        self._prefix = uuid.uuid4().hex
-
-    def take(self, quota: Quota, amount: int = 1, key: str = "k") -> Grant:
-        return self.take_all((key, quota, amount))[0]
-
-    def take_all(self, *takes: tuple[str, Quota, int]) -> list[Grant]:
-        prefix = self._prefix
-        return self._charge(
-            tuple(Take(prefix + key, quota, amount) for key, quota, amount in takes)
-        )
-
-
-@pytest.fixture(params=["memory", "redis"])
-def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
-    clock = Clock()
-    if request.param == "memory":
-        yield Counted(clock, MemoryCounters(clock).charge_now)
-        return
-    with asyncio.Runner() as runner:
-        shared = RedisCounters(request.getfixturevalue("redis_url"), clock_us=clock)
-        yield Counted(clock, lambda takes: runner.run(shared.charge(takes, 5)))
-        runner.run(shared.close())
+from policy.quota.rolling_window import tick_of
+from tests.policy.counted import NOON_US, SECOND, Clock, Counted
 
 
 @pytest.fixture(params=list(ALGORITHMS))
@@ -183,6 +144,46 @@ def test_a_token_bucket_refills_steadily_and_no_faster(counters: Counted) -> Non
     assert passed == 3 + 18  # 6 seconds at exactly 3 a second, though a third is no whole µs
 
 
+def test_a_rolling_window_gives_back_tick_by_tick(counters: Counted) -> None:
+    quota = Quota("rolling-window", 5, SECOND, 5, SECOND // 4)
+    for _ in range(4):
+        counters.clock.now_us += SECOND // 4
+        assert counters.take(quota).granted
+    refused = counters.take(quota, 2)
+    assert (refused.remaining, refused.retry_after_us) == (1, SECOND // 4)
+    refused = counters.take(quota, 4)
+    assert (refused.retry_after_us, refused.reset_us) == (SECOND * 3 // 4, SECOND)
+
+
+def test_a_rolling_window_lets_no_boundary_double_it(counters: Counted) -> None:
+    quota = per_second("rolling-window", 2)
+    counters.clock.now_us += SECOND - 1
+    assert counters.take(quota, 2).granted
+    counters.clock.now_us += 1
+    assert not counters.take(quota).granted
+
+
+@pytest.mark.parametrize("before", [3_000, 7_000, 250_000])
+def test_another_tick_or_window_forgets_nothing_it_still_covers(
+    counters: Counted, before: int
+) -> None:
+    limit, tick = 40, 10_000
+    narrow = Quota("rolling-window", limit, SECOND, limit, before)
+    for _ in range(20):
+        counters.clock.now_us += 13_000
+        assert counters.take(narrow).granted
+    wide = Quota("rolling-window", limit, 2 * SECOND, limit, tick)
+    assert counters.take(wide, 0).remaining == limit - 20
+    counters.clock.now_us += 2 * SECOND
+    assert counters.take(wide, limit).granted
+
+
+def test_a_rolling_window_has_mixers_ticks_or_a_hundred() -> None:
+    widths = {SECOND: 100_000, 60 * SECOND: 600_000, 50_000: 50_000, 10_000_001: 100_001}
+    for window, tick in widths.items():
+        assert tick_of(Quota("rolling-window", 1, window, 1)) == tick
+
+
 def test_a_smaller_burst_forgives_the_debt_beyond_it(counters: Counted) -> None:
     counters.take(Quota("token-bucket", 10, SECOND, 600), 600)
     smaller = Quota("token-bucket", 10, SECOND, 10)
@@ -217,7 +218,7 @@ def test_memory_and_redis_agree(algorithm: str, limit: int, window_us: int, redi
 
 
 class Model:
-    """Both algorithms in the plainest way: tokens as fractions, grants in a list."""
+    """Every algorithm in the plainest way: tokens as fractions, grants in a list."""
 
     def __init__(self, quota: Quota) -> None:
         self.quota = quota
@@ -233,6 +234,13 @@ class Model:
             if amount <= left:
                 self.grants.append((window, amount))
             return amount <= left, left - amount if amount <= left else left
+        if quota.algorithm == "rolling-window":
+            tick = now_us // quota.tick_us
+            ticks = math.ceil(Fraction(quota.window_us, quota.tick_us))
+            left = quota.limit - sum(took for at, took in self.grants if at > tick - ticks)
+            if amount <= left:
+                self.grants.append((tick, amount))
+            return amount <= left, left - amount if amount <= left else left
         refill = Fraction((now_us - self.at_us) * quota.limit, quota.window_us)
         self.tokens, self.at_us = min(self.tokens + refill, Fraction(quota.burst)), now_us
         if amount <= self.tokens:
@@ -247,12 +255,14 @@ class Model:
     limit=st.integers(1, 10**6),
     window_us=st.integers(1, 10**11),
     burst=st.integers(1, 10**6),
+    ticks=st.integers(1, 600),
     steps=st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**6)), max_size=40),
 )
 def test_an_algorithm_does_what_its_model_does(
-    name: str, limit: int, window_us: int, burst: int, steps: list[tuple[int, int]]
+    name: str, limit: int, window_us: int, burst: int, ticks: int, steps: list[tuple[int, int]]
 ) -> None:
-    quota = Quota(name, limit, window_us, limit if name == "fixed-window" else burst)
+    tick_us = math.ceil(window_us / ticks) if name == "rolling-window" else 0
+    quota = Quota(name, limit, window_us, burst if name == "token-bucket" else limit, tick_us)
     try:
         ALGORITHMS[name].check(quota)
     except InvalidRule:
@@ -274,3 +284,19 @@ def test_memory_forgets_what_has_run_out() -> None:
         clock.now_us += SECOND
         counters.charge_now((Take(str(number), quota, 1),))
     assert len(counters) < 5_000
+
+
+def test_a_full_rolling_window_agrees_in_memory_and_redis(redis_url: str) -> None:
+    clock, dice = Clock(), random.Random(7)
+    quota = Quota("rolling-window", 10**15, 60 * SECOND, 10**15, SECOND // 10)
+    key = uuid.uuid4().hex
+
+    async def compare() -> None:
+        memory, shared = MemoryCounters(clock), RedisCounters(redis_url, clock_us=clock)
+        for _ in range(700):
+            clock.now_us += dice.choice([SECOND // 10, SECOND // 10, -SECOND, 3 * SECOND // 10])
+            take = (Take(key, quota, dice.randrange(10**13)),)
+            assert memory.charge_now(take) == await shared.charge(take, 5)
+        await shared.close()
+
+    asyncio.run(compare())

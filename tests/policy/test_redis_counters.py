@@ -79,6 +79,19 @@ def test_every_key_expires(redis_url: str) -> None:
     assert 0 < window <= 86_410_000
 
 
+def test_a_key_that_is_no_state_counts_from_nothing(redis_url: str) -> None:
+    async def run() -> list[bool]:
+        counters, client = RedisCounters(redis_url), Redis.from_url(redis_url)
+        key = uuid.uuid4().hex
+        await client.set(key, "1700006400000000 1")
+        granted = [(await counters.charge(take(ONE, key), 5))[0].granted for _ in range(2)]
+        await client.aclose()
+        await counters.close()
+        return granted
+
+    assert asyncio.run(run()) == [True, False]
+
+
 def test_a_server_that_would_evict_is_refused(valkey: ValkeyProcess) -> None:
     async def run() -> None:
         client = Redis.from_url(valkey.url)

@@ -13,6 +13,7 @@ def test_a_rule_goes_to_json_and_back() -> None:
     for rule in (
         quota(dimensions=["source.service"], window=0.25, burst=7, priority=-3, enabled=False),
         quota(algorithm="fixed-window", on_backend_error="closed", description="so"),
+        quota(algorithm="rolling-window", tick=0.05),
         deny(http_status=451, message="no"),
     ):
         assert rule_from_json(rule_to_json(rule)) == rule
@@ -63,6 +64,14 @@ def test_a_window_is_kept_in_whole_microseconds() -> None:
         ({"burst": 0}, "/burst"),
         ({"burst": 2**60}, "/burst"),
         ({"burst": 5, "algorithm": "fixed-window"}, "/burst"),
+        ({"burst": 5, "algorithm": "rolling-window"}, "/burst"),
+        ({"tick": 0.1}, "/tick"),
+        ({"tick": 0.1, "algorithm": "fixed-window"}, "/tick"),
+        ({"tick": 0, "algorithm": "rolling-window"}, "/tick"),
+        ({"tick": math.nan, "algorithm": "rolling-window"}, "/tick"),
+        ({"tick": 1.5, "algorithm": "rolling-window"}, "/tick"),
+        ({"tick": 0.001, "algorithm": "rolling-window"}, "/tick"),
+        ({"tick": "0.1", "algorithm": "rolling-window"}, "/tick"),
         ({"limit": 1, "window": 366 * 86_400, "burst": 1000}, "/burst"),
         ({"dimensions": "source.service"}, "/dimensions"),
         ({"dimensions": ["source.service", "nonsense"]}, "/dimensions/1"),

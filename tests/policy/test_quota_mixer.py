@@ -1,0 +1,58 @@
+"""What Istio Mixer's own tests expect of its quotas, in every counter store."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy.quota import Quota
+from tests.policy.counted import NOON_US, SECOND, Counted
+
+CASES = json.loads((Path(__file__).parent / "conformance_quota/mixer.json").read_text())
+NAMES = {"FIXED_WINDOW": "fixed-window", "ROLLING_WINDOW": "rolling-window"}
+# Mixer's fixed window starts at its first use, at second 30; ours at its multiple, at 31.
+OTHERWISE = {
+    ("fixed window, all or nothing", 30): (10, 1),
+    ("fixed window, all or nothing", 31): (10, 10),
+}
+
+
+def test_a_rolling_window_does_what_memquota_does_tick_by_tick(counters: Counted) -> None:
+    case = CASES["memquota_rolling_window_alloc"]
+    tick = SECOND // 10
+    window = case["ticks_in_window"] * tick
+    quota = Quota("rolling-window", case["limit"], window, case["limit"], tick)
+    for step in case["steps"]:
+        counters.clock.now_us = NOON_US + step["tick"] * tick
+        grant = counters.take(quota, step["amount"])
+        assert (grant.granted, grant.remaining) == (
+            step["expect_granted"],
+            step["expect_available_after"],
+        ), step
+
+
+def test_a_rolling_window_allocates_what_memquota_does(counters: Counted) -> None:
+    case = CASES["memquota_alloc"]
+    window = case["valid_duration_s"] * SECOND
+    quota = Quota("rolling-window", case["max_amount"], window, case["max_amount"], SECOND // 10)
+    for step in case["requests"]:
+        counters.clock.now_us = NOON_US + step["at_s"] * SECOND
+        granted = counters.take(quota, step["amount"]).granted
+        assert granted * step["amount"] == step["expect_amount"], step
+
+
+@pytest.mark.parametrize("case", CASES["redisquota_handle_quota"], ids=lambda case: case["name"])
+def test_a_window_allocates_what_redisquota_does(counters: Counted, case: dict[str, Any]) -> None:
+    window, tick = (case[f"{name}_duration_s"] * SECOND for name in ("valid", "bucket"))
+    quota = Quota(NAMES[case["algorithm"]], case["max_amount"], window, case["max_amount"], tick)
+    fixed = quota.algorithm == "fixed-window"
+    for step in case["requests"]:
+        # The fixed cases' first use, at second 1, is the start of a window.
+        counters.clock.now_us = NOON_US + (step["at_s"] - fixed) * SECOND
+        expected = step["expect_amount"], step["expect_valid_duration_s"]
+        expected = OTHERWISE.get((case["name"], step["at_s"]), expected)
+        grant = counters.take(quota, step["amount"])
+        assert grant.granted * step["amount"] == expected[0], step
+        if fixed and grant.granted:
+            assert grant.reset_us == expected[1] * SECOND, step
