@@ -1,6 +1,7 @@
 """Every setting of every process, from the environment, with type, default, unit and help."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Self
 from collector.errors import InvalidSetting
 
 PREFIX = "MESHMETER_"
-SECRETS = frozenset({"internal_token"})  # never printed
+SECRETS = frozenset({"internal_token"})  # never shown
+PASSWORD = re.compile(r"(?<=://)([^/@]*:)[^/@]*(?=@)")
 
 
 def setting(default: Any, help_: str) -> Any:
@@ -91,3 +93,8 @@ def host_port(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise InvalidSetting(f"{address!r} is not host:port")
     return host.strip("[]"), int(port)
+
+
+def shown(url: str) -> str:
+    """A URL as it may be printed: without its password."""
+    return PASSWORD.sub(r"\1***", url)

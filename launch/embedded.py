@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from collector.errors import CollectorError, InvalidSetting
-from collector.settings import PREFIX, Settings, host_port
+from collector.settings import PREFIX, Settings, host_port, shown
 from launch.supervisor import ChildFailed, ChildSpec, Supervisor
 from migrations.clickhouse import migrate_clickhouse
 from migrations.rules import migrate_rules
@@ -169,9 +169,9 @@ def described(settings: Settings, environ: Mapping[str, str]) -> list[str]:
         f"  API           http://{http}/docs",
         f"  gRPC          {settings.grpc} (ext_authz, RLS, ALS, OTLP)",
         f"  HTTP          {http} (/authz, /v1/traces, /api/v1)",
-        f"  ClickHouse    {settings.clickhouse_url}{own if runs_store(environ) else ''}",
-        f"  Valkey/Redis  {settings.redis_url}{own if runs_valkey(environ) else ''}",
-        f"  rules         {settings.rules_url}",
+        f"  ClickHouse    {shown(settings.clickhouse_url)}{own if runs_store(environ) else ''}",
+        f"  Valkey/Redis  {shown(settings.redis_url)}{own if runs_valkey(environ) else ''}",
+        f"  rules         {shown(settings.rules_url)}",
         f"  data          {settings.data_dir.absolute()} (logs in {settings.data_dir / 'logs'})",
         "",
         "  Point an Envoy here: meshmeter sidecar envoy --service NAME",

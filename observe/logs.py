@@ -8,6 +8,8 @@ import sys
 
 import structlog
 
+CHATTY = ("httpx", "alembic")  # they tell of every request and step at INFO
+
 
 def configure_logging(process: str, level: str = "INFO", *, json: bool | None = None) -> None:
     """`json` None: JSON unless standard error is a terminal."""
@@ -35,3 +37,5 @@ def configure_logging(process: str, level: str = "INFO", *, json: bool | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

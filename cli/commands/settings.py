@@ -3,7 +3,7 @@
 import os
 from dataclasses import fields
 
-from collector.settings import PREFIX, SECRETS, Settings
+from collector.settings import PREFIX, SECRETS, Settings, shown
 
 
 def settings() -> None:
@@ -11,5 +11,5 @@ def settings() -> None:
     present = Settings.from_environ(os.environ)
     for entry in fields(Settings):
         value = getattr(present, entry.name)
-        shown = "(set)" if entry.name in SECRETS and value else value
-        print(f"{PREFIX}{entry.name.upper()}={shown}\n    {entry.metadata['help']}")
+        text = "(set)" if entry.name in SECRETS and value else shown(str(value))
+        print(f"{PREFIX}{entry.name.upper()}={text}\n    {entry.metadata['help']}")

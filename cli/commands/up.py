@@ -25,7 +25,7 @@ def up(
     if data_dir is not None:
         os.environ[f"{PREFIX}DATA_DIR"] = str(data_dir)
     settings = Settings.from_environ(os.environ)
-    configure_logging("up", settings.log_level)
+    configure_logging("up", "WARNING")
     supervisor = supervise(settings, os.environ, say)
     stop_on_signals(supervisor.stop_event)
     try:

@@ -1,10 +1,13 @@
+import os
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from collector.errors import InvalidSetting
-from collector.settings import PREFIX, Settings, host_port
+from collector.settings import PREFIX, Settings, host_port, shown
 
 DOCS = (Path(__file__).parents[2] / "docs/settings.md").read_text()
 
@@ -35,3 +38,30 @@ def test_an_address_without_host_or_port_is_refused(text):
 
 def test_an_ipv6_address_loses_its_brackets():
     assert host_port("[::1]:4317") == ("::1", 4317)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("clickhouse://me:s3cret@host:9000/mesh", "clickhouse://me:***@host:9000/mesh"),
+        ("redis://:s3cret@host/0", "redis://:***@host/0"),
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("sqlite:////data/a@b:c/rules.sqlite", "sqlite:////data/a@b:c/rules.sqlite"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url, text):
+    assert shown(url) == text
+
+
+def test_no_secret_is_printed():
+    environ = {
+        "PATH": os.environ["PATH"],
+        f"{PREFIX}INTERNAL_TOKEN": "planted-token",
+        f"{PREFIX}RULES_URL": "postgresql+psycopg://me:planted-password@host/rules",
+    }
+    printed = subprocess.run(
+        [sys.executable, "-m", "cli", "settings"], env=environ, capture_output=True, text=True
+    )
+    assert printed.returncode == 0
+    assert "postgresql+psycopg://me:***@host/rules" in printed.stdout
+    assert "planted" not in printed.stdout
