@@ -1,4 +1,5 @@
-"""What rules cost a check: nanoseconds in the engine, and CPU microseconds with counters in Redis.
+"""What rules cost a check: nanoseconds of an expression and in the engine, and CPU microseconds
+with counters in Redis.
 
 python -m benchmarks.rules [redis://...]
 """
@@ -6,11 +7,13 @@ python -m benchmarks.rules [redis://...]
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Mapping
 
 import uvloop
 
-from policy.attributes import AttributeBag
+from policy.attributes import AttributeBag, Value
 from policy.engine import Engine
+from policy.expression import compile_match
 from policy.quota import Quota, Take
 from policy.quota.counters import MemoryCounters, RedisCounters
 from policy.rules import AnyRule, rule_from_json
@@ -25,7 +28,21 @@ BAG = AttributeBag(
         "request.method": "GET",
         "request.path": "/cart/7",
         "request.headers": {"x-user": "ann"},
+        "source.ip": b"\x0a\x01\x02\x03",
     }
+)
+EXPRESSIONS = (
+    'source.service == "web.default"',
+    'source.service == "web.default" && request.method == "GET" && request.path.endsWith("/7")',
+    'request.headers["x-user"] | "nobody" == "ann"',
+    'request.method in ["GET", "HEAD", "OPTIONS"]',
+    'match(request.path, "/cart/*")',
+    'request.path.matches("^/cart/[0-9]+$")',
+    'source.service + "/" + request.method == "web.default/GET"',
+    'source.ip == ip("10.1.2.3")',
+    'dnsName(source.service) == dnsName("Web.Default.")',
+    'email("ann@" + source.service) == email("ann@web.default")',
+    'uri(request.path) == uri("/cart/7")',
 )
 
 
@@ -37,6 +54,31 @@ def rule(number: int) -> AnyRule:
     return rule_from_json(
         {"kind": "quota", "name": f"q{number}", "match": match, "limit": 100, "window": 1}
     )
+
+
+def expression_table() -> None:
+    print(f"{'ns':>6}{'µs to compile':>15}")
+    for text in EXPRESSIONS:
+        compile_us = min(compiling_us(text) for _ in range(ROUNDS))
+        test = compile_match(text).test
+        assert test(BAG.values)
+        best = min(evaluation_ns(test) for _ in range(ROUNDS))
+        print(f"{best:>6.0f}{compile_us:>15.0f}  {text}")
+
+
+def compiling_us(text: str) -> float:
+    compile_match.cache_clear()
+    began = time.perf_counter_ns()
+    compile_match(text)
+    return (time.perf_counter_ns() - began) / 1e3
+
+
+def evaluation_ns(test: Callable[[Mapping[str, Value]], bool]) -> float:
+    values = BAG.values
+    began = time.perf_counter_ns()
+    for _ in range(CHECKS):
+        test(values)
+    return (time.perf_counter_ns() - began) / CHECKS
 
 
 def engine_table() -> None:
@@ -77,6 +119,7 @@ async def counters_table(url: str) -> None:
 
 
 if __name__ == "__main__":
+    expression_table()
     engine_table()
     if len(sys.argv) > 1:
         uvloop.run(counters_table(sys.argv[1]))

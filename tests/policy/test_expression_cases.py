@@ -1,6 +1,7 @@
 """The cases of Mixer's own tests; see conformance/README.md."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from cli.main import app
 from policy.errors import EvaluationFailed
 from policy.expression import compile_expression
 from policy.expression.cases import run_cases, value_of, vocabulary_of
+from policy.expression.functions import FUNCTIONS
 
 CASES = Path(__file__).parent / "conformance"
+PAGE = Path(__file__).parents[2] / "docs/expressions.md"
 FILES = {"expression_cases_1.0.9.json": 322, "expression_cases_1.3.0.json": 423}
 
 
@@ -146,3 +149,13 @@ def test_the_command_counts_and_its_exit_code_tells(tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["rules", "evaluate-cases", str(file)])
     assert answer.exit_code == 1
     assert "passed" not in answer.stdout
+
+
+def test_the_cases_in_the_documentation_hold() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert [outcome.passed for outcome in run_cases(json.loads(example))] == [True] * 3
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_function_is_described(function: str) -> None:
+    assert re.search(rf"`[^`\n]*\b{function}\b", PAGE.read_text())
