@@ -183,6 +183,8 @@ def dispatcher(settings: Settings, outbox: Outbox, store: Callable[[], Store]) -
         return ingest(groups, opened[0], outbox.collector_id, group)
 
     def send(group: int) -> None:
-        send_ingest(app, settings.collector_url, outbox.collector_id, group)
+        send_ingest(
+            app, settings.internal_token, settings.collector_url, outbox.collector_id, group
+        )
 
     return Dispatcher(outbox, send, store_here)

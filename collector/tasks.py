@@ -5,6 +5,8 @@ for a broker that hangs, retries a publication, or asks the broker to redeliver.
 Every setting stands for a measured failure: see docs/pipeline.md.
 """
 
+import hmac
+import json
 import logging
 from typing import Any
 
@@ -15,7 +17,7 @@ from collector.errors import InvalidSetting, Unready
 
 log = logging.getLogger(__name__)
 
-INGEST = "meshmeter.ingest"  # (collector_url, collector_id, group)
+INGEST = "meshmeter.ingest"  # (collector_url, collector_id, group, signature)
 HEARTBEAT = "meshmeter.heartbeat"  # ()
 HEARTBEAT_EVERY_S = 5.0
 QUEUE = "meshmeter"
@@ -92,10 +94,22 @@ def queue(arguments: dict[str, Any] | None) -> Queue:
     return Queue(QUEUE, exchange, QUEUE, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
-def send_ingest(app: Celery, collector_url: str, collector_id: str, group: int) -> None:
+def signature(token: str, collector_url: str, collector_id: str, group: int) -> str:
+    """Who knows the internal token made this message; "" without a token.
+
+    Otherwise whoever can write to the broker could have workers send the token anywhere.
+    """
+    if not token:
+        return ""
+    text = json.dumps([collector_url, collector_id, group])
+    return hmac.new(token.encode(), text.encode(), "sha256").hexdigest()
+
+
+def send_ingest(app: Celery, token: str, collector_url: str, collector_id: str, group: int) -> None:
     """Takes 1.5 s at most, from a thread that may wait so long. Raises BrokerDown."""
+    signed = signature(token, collector_url, collector_id, group)
     try:
-        app.send_task(INGEST, (collector_url, collector_id, group), retry=False)
+        app.send_task(INGEST, (collector_url, collector_id, group, signed), retry=False)
     except Exception as error:
         # Besides its own errors kombu lets those of sockets and of the client library through.
         raise BrokerDown(f"{type(error).__name__}: {error}") from error

@@ -4,6 +4,7 @@ Two threads in one process, not prefork: the work is waiting for ClickHouse and 
 are in the HTTP client and in the store's connection; /metrics of one process is then complete.
 """
 
+import hmac
 import logging
 import time
 import warnings
@@ -27,6 +28,7 @@ from collector.tasks import (
     celery_app,
     messages_waiting,
     refuse_evicting_broker,
+    signature,
 )
 from observe import Check
 
@@ -73,9 +75,13 @@ def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> No
         HEARTBEATS.inc()
 
     @app.task(name=INGEST)  # type: ignore[untyped-decorator]
-    def ingest_group(collector_url: str, collector_id: str, group: int) -> None:
+    def ingest_group(collector_url: str, collector_id: str, group: int, signed: str) -> None:
         pulse.beat()
-        groups = HttpGroups(client, collector_url, collector_id, settings.internal_token)
+        token = settings.internal_token
+        if not hmac.compare_digest(signed, signature(token, collector_url, collector_id, group)):
+            log.error("A message is not signed with the internal token", extra={"group": group})
+            return
+        groups = HttpGroups(client, collector_url, collector_id, token)
         try:
             ingest(groups, store, collector_id, group)
         except Unready as error:

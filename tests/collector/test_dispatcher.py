@@ -153,13 +153,13 @@ def test_leases_grow_to_a_minute_and_differ():
 
 def test_a_hung_broker_holds_a_sender_no_longer_than_its_timeouts(valkey):
     app = celery_app(valkey.url)
-    send_ingest(app, "http://127.0.0.1:1", "c", 1)
+    send_ingest(app, "", "http://127.0.0.1:1", "c", 1)
     valkey.process.send_signal(signal.SIGSTOP)
     failed = threading.Event()
 
     def send() -> None:
         with pytest.raises(BrokerDown):
-            send_ingest(app, "http://127.0.0.1:1", "c", 2)
+            send_ingest(app, "", "http://127.0.0.1:1", "c", 2)
         failed.set()
 
     sender = threading.Thread(target=send)
@@ -169,5 +169,5 @@ def test_a_hung_broker_holds_a_sender_no_longer_than_its_timeouts(valkey):
     finally:
         valkey.process.send_signal(signal.SIGCONT)
         sender.join()
-    send_ingest(app, "http://127.0.0.1:1", "c", 3)
+    send_ingest(app, "", "http://127.0.0.1:1", "c", 3)
     app.close()

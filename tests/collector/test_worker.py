@@ -1,5 +1,6 @@
 import re
 import signal
+import socket
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from collector.model import Report, Signal
 from collector.outbox import Outbox
 from collector.settings import Settings
 from collector.store.client import Store
-from collector.tasks import QUEUE, BrokerDown, celery_app, refuse_evicting_broker
+from collector.tasks import QUEUE, BrokerDown, celery_app, refuse_evicting_broker, send_ingest
 from collector.worker import Pulse, run_worker
 from tests.pipeline.processes import running, stored_ids
 from tests.pipeline.reports import append, decisions, report
@@ -189,6 +190,32 @@ def test_rabbitmq_confirms_and_keeps_messages_in_a_quorum_queue():
     assert queue.name == QUEUE
     assert queue.queue_arguments["x-queue-type"] == "quorum"
     assert queue.queue_arguments["x-delivery-limit"] == 5
+
+
+def test_a_message_nobody_signed_has_the_token_sent_nowhere(valkey, tmp_path, store_url):
+    settings = Settings(
+        data_dir=tmp_path,
+        broker_url=valkey.url,
+        clickhouse_url=store_url,
+        internal_token="shared",
+    )
+    app = celery_app(valkey.url)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as forged,
+        socket.create_server(("127.0.0.1", 0)) as signed,
+        running("worker", settings, tmp_path) as worker,
+    ):
+        for token, server in (("guessed", forged), ("shared", signed)):
+            send_ingest(app, token, f"http://127.0.0.1:{server.getsockname()[1]}", "c", 1)
+        signed.settimeout(30)
+        connection, _ = signed.accept()
+        with connection:
+            assert b"Bearer shared" in connection.recv(4096)
+        eventually(lambda: "not signed with the internal token" in worker.log())
+        forged.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            forged.accept()
+    app.close()
 
 
 def test_a_dead_store_is_told_by_readiness(valkey, tmp_path):

@@ -18,7 +18,11 @@ from tests.waiting import eventually
 
 def settings_of(tmp_path: Path, broker: ValkeyProcess, store_url: str) -> Settings:
     return Settings(
-        data_dir=tmp_path, broker_url=broker.url, redis_url=broker.url, clickhouse_url=store_url
+        data_dir=tmp_path,
+        broker_url=broker.url,
+        redis_url=broker.url,
+        clickhouse_url=store_url,
+        internal_token="of the tests",
     )
 
 
