@@ -32,9 +32,10 @@ def show(value: Any) -> None:
 
 
 def read(file: Path) -> Any:
-    text = sys.stdin.read() if str(file) == "-" else file.read_text()
     try:
-        return json.loads(text)
+        return json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
+    except OSError as error:
+        sys.exit(f"meshmeter: {file} cannot be read: {error.strerror}")
     except ValueError as error:
         sys.exit(f"meshmeter: {file} is not JSON: {error}")
 

@@ -145,10 +145,17 @@ def test_the_command_counts_and_its_exit_code_tells(tmp_path: Path) -> None:
         "1 passed, 1 failed",
     ]
 
-    file.write_text("[]")
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", None])
+def test_the_command_says_what_it_cannot_read(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "cases.json"
+    if content is not None:
+        file.write_bytes(content)
     answer = CliRunner().invoke(app, ["rules", "evaluate-cases", str(file)])
     assert answer.exit_code == 1
-    assert "passed" not in answer.stdout
+    assert isinstance(answer.exception, SystemExit)
+    assert str(file) in str(answer.exception)
+    assert answer.stdout == ""
 
 
 def test_the_cases_in_the_documentation_hold() -> None:
