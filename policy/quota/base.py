@@ -20,13 +20,14 @@ class Grant(NamedTuple):
     """`remaining` is what is left after this take; the times count from now.
 
     `reset_us`: until the quota is whole again. `retry_after_us`: 0 when granted, -1 when so large
-    an amount can never pass.
+    an amount can never pass. `amount` is what was granted, 0 when refused.
     """
 
     granted: bool
     remaining: int
     reset_us: int
     retry_after_us: int
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,11 @@ class Algorithm:
 
 
 class Counters(Protocol):
-    async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
-        """Charges all of them or, when one is refused, none. Raises CountersDown."""
+    async def charge(
+        self, takes: tuple[Take, ...], deadline_s: float, *, best_effort: bool = False
+    ) -> list[Grant]:
+        """Charges all of them or, when one is refused, none. With best effort what would be refused
+        is cut, for all of them alike, to the most that all can grant. Raises CountersDown."""
 
 
 def refuse_burst(quota: Quota) -> None:

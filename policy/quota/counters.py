@@ -18,7 +18,7 @@ from policy.errors import CountersDown, UnsuitableCounters
 from policy.quota.base import Grant, Take
 from policy.quota.breaker import Breaker
 from policy.quota.memory import MemoryCounters
-from policy.quota.script import SCRIPT, arguments, grants
+from policy.quota.script import SCRIPT, Group, arguments, grants
 
 __all__ = ["MemoryCounters", "RedisCounters"]
 
@@ -29,7 +29,7 @@ CONNECTIONS = 16
 PROBE_S = 1.0  # a probe connects and loads the script; no check waits for it
 START_S = 5.0
 
-Waiting = tuple[tuple[Take, ...], "asyncio.Future[list[Grant]]"]
+Waiting = tuple[Group, "asyncio.Future[list[Grant]]"]
 
 
 class RedisCounters:
@@ -81,8 +81,10 @@ class RedisCounters:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._redis.aclose()
 
-    async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
-        """Charges all of them or, when one is refused, none. Raises CountersDown."""
+    async def charge(
+        self, takes: tuple[Take, ...], deadline_s: float, *, best_effort: bool = False
+    ) -> list[Grant]:
+        """As `Counters.charge`."""
         if not self._breaker.closed:
             self._probe()
             raise CountersDown("the counters did not answer lately")
@@ -92,7 +94,7 @@ class RedisCounters:
             loop.call_soon(self._flush)
         # In whole milliseconds, so that callers' own deadlines still share calls.
         deadline = max(int(deadline_s * 1000), 1) / 1000
-        self._pending.setdefault(deadline, []).append((takes, answer))
+        self._pending.setdefault(deadline, []).append(((takes, best_effort), answer))
         return await answer
 
     def _flush(self) -> None:
@@ -108,7 +110,7 @@ class RedisCounters:
 
     async def _ask(self, batch: list[Waiting], deadline_s: float) -> None:
         """One call for the whole batch; every one of its futures is answered."""
-        keys, values = arguments([takes for takes, _ in batch], self._clock_us())
+        keys, values = arguments([group for group, _ in batch], self._clock_us())
         try:
             async with asyncio.timeout(deadline_s):
                 answers = await self._evaluate(keys, values)
@@ -124,7 +126,7 @@ class RedisCounters:
             raise
         self._breaker.succeeded()
         first = 0
-        for takes, answer in batch:
+        for (takes, _), answer in batch:
             if not answer.done():
                 answer.set_result(grants(answers, first, len(takes)))
             first += len(takes)

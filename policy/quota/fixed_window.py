@@ -25,7 +25,7 @@ def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome
         taken += amount
     else:
         retry = reset if amount <= quota.limit else -1
-    grant = Grant(granted, max(quota.limit - taken, 0), reset, retry)
+    grant = Grant(granted, max(quota.limit - taken, 0), reset, retry, amount if granted else 0)
     return Outcome(grant, (start, taken), reset)
 
 

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 
 from policy.quota import ALGORITHMS
-from policy.quota.base import Grant, State, Take
+from policy.quota.base import Grant, Outcome, State, Take
 
+Kept = tuple[State, int]  # and when it may go
 MAX_KEYS = 200_000
 SWEEP_EVERY = 4_096  # takes
 
@@ -19,24 +20,32 @@ class MemoryCounters:
 
     def __init__(self, clock_us: Callable[[], int] = now_us) -> None:
         self._clock_us = clock_us
-        self._states: dict[str, tuple[State, int]] = {}  # the state, and when it may go
+        self._states: dict[str, Kept] = {}
         self._takes = 0
 
     def __len__(self) -> int:
         """How many keys are kept."""
         return len(self._states)
 
-    async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:  # noqa: ARG002
-        return self.charge_now(takes)
+    async def charge(
+        self,
+        takes: tuple[Take, ...],
+        deadline_s: float,  # noqa: ARG002
+        *,
+        best_effort: bool = False,
+    ) -> list[Grant]:
+        return self.charge_now(takes, best_effort=best_effort)
 
-    def charge_now(self, takes: tuple[Take, ...]) -> list[Grant]:
-        """Charges all of them or, when one is refused, none."""
+    def charge_now(self, takes: tuple[Take, ...], *, best_effort: bool = False) -> list[Grant]:
+        """As `charge`, at once."""
         now = self._clock_us()
         kept = [self._states.get(key) for key, _, _ in takes]
-        outcomes = [
-            ALGORITHMS[quota.algorithm].take(quota, old[0] if old else None, amount, now)
-            for (_, quota, amount), old in zip(takes, kept, strict=True)
-        ]
+        outcomes = asked(takes, kept, now)
+        if best_effort and not all(outcome.grant.granted for outcome in outcomes):
+            most = min(outcome.grant.remaining + outcome.grant.amount for outcome in outcomes)
+            if most:
+                takes = tuple(take._replace(amount=min(take.amount, most)) for take in takes)
+                outcomes = asked(takes, kept, now)
         granted = all(outcome.grant.granted for outcome in outcomes)
         for (key, _, amount), old, outcome in zip(takes, kept, outcomes, strict=True):
             if granted and amount:
@@ -55,3 +64,10 @@ class MemoryCounters:
         for key in list(alive)[: max(len(alive) - MAX_KEYS, 0)]:
             del alive[key]
         self._states = alive
+
+
+def asked(takes: tuple[Take, ...], kept: list[Kept | None], now: int) -> list[Outcome]:
+    return [
+        ALGORITHMS[quota.algorithm].take(quota, old[0] if old else None, amount, now)
+        for (_, quota, amount), old in zip(takes, kept, strict=True)
+    ]

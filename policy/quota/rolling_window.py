@@ -51,7 +51,7 @@ def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome
                 retry = start + span - now_us
                 break
     reset = max(ticks) + span - now_us if ticks else 0
-    grant = Grant(granted, max(quota.limit - used, 0), reset, retry)
+    grant = Grant(granted, max(quota.limit - used, 0), reset, retry, amount if granted else 0)
     return Outcome(grant, tuple(chain.from_iterable(ticks.items())), reset)
 
 

@@ -29,7 +29,7 @@ def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome
     else:
         retry = -((capacity - used - wanted) // parts)
     reset = -(-used // parts)
-    grant = Grant(granted, (capacity - used) // window, reset, retry)
+    grant = Grant(granted, (capacity - used) // window, reset, retry, amount if granted else 0)
     return Outcome(grant, divmod(now + used, parts), reset)
 
 

@@ -101,5 +101,5 @@ def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
         return
     with asyncio.Runner() as runner:
         shared = RedisCounters(request.getfixturevalue("redis_url"), clock_us=clock)
-        yield Counted(clock, lambda takes: runner.run(shared.charge(takes, 5)))
+        yield Counted(clock, lambda takes, **how: runner.run(shared.charge(takes, 5, **how)))
         runner.run(shared.close())

@@ -20,16 +20,19 @@ class Clock:
 class Counted:
     """Counters with keys nobody else has."""
 
-    def __init__(self, clock: Clock, charge: Callable[[tuple[Take, ...]], list[Grant]]) -> None:
+    def __init__(self, clock: Clock, charge: Callable[..., list[Grant]]) -> None:
         self.clock = clock
         self._charge = charge
         self._prefix = uuid.uuid4().hex
 
-    def take(self, quota: Quota, amount: int = 1, key: str = "k") -> Grant:
-        return self.take_all((key, quota, amount))[0]
+    def take(
+        self, quota: Quota, amount: int = 1, key: str = "k", *, best_effort: bool = False
+    ) -> Grant:
+        return self.take_all((key, quota, amount), best_effort=best_effort)[0]
 
-    def take_all(self, *takes: tuple[str, Quota, int]) -> list[Grant]:
+    def take_all(self, *takes: tuple[str, Quota, int], best_effort: bool = False) -> list[Grant]:
         prefix = self._prefix
         return self._charge(
-            tuple(Take(prefix + key, quota, amount) for key, quota, amount in takes)
+            tuple(Take(prefix + key, quota, amount) for key, quota, amount in takes),
+            best_effort=best_effort,
         )

@@ -46,7 +46,7 @@ def test_a_refused_request_takes_nothing(counters: Counted, algorithm: str) -> N
 
 def test_zero_asks_without_taking(counters: Counted, algorithm: str) -> None:
     quota = per_second(algorithm, 1)
-    assert counters.take(quota, 0) == Grant(True, 1, counters.take(quota, 0).reset_us, 0)
+    assert counters.take(quota, 0) == Grant(True, 1, counters.take(quota, 0).reset_us, 0, 0)
     assert counters.take(quota).granted
     assert counters.take(quota, 0).granted
 
@@ -89,6 +89,35 @@ def test_of_several_all_are_charged_or_none(counters: Counted, algorithm: str) -
     both = counters.take_all(("w", wide, 1), ("n", narrow, 1))
     assert [grant.granted for grant in both] == [True, False]
     assert counters.take(wide, 8, key="w").granted
+
+
+def test_best_effort_grants_what_is_left(counters: Counted, algorithm: str) -> None:
+    quota = per_second(algorithm, 10)
+    amounts = [counters.take(quota, 4, best_effort=True).amount for _ in range(4)]
+    assert amounts == [4, 4, 2, 0]
+    refused = counters.take(quota, 4, best_effort=True)
+    assert (refused.granted, refused.remaining) == (False, 0)
+    assert refused.retry_after_us > 0
+
+
+def test_best_effort_grants_of_too_much_what_ever_passes(counters: Counted, algorithm: str) -> None:
+    quota = per_second(algorithm, 10)
+    granted = counters.take(quota, 2**52, best_effort=True)
+    assert (granted.granted, granted.amount, granted.remaining) == (True, 10, 0)
+
+
+def test_best_effort_grants_of_several_what_all_can(counters: Counted, algorithm: str) -> None:
+    wide, narrow = per_second(algorithm, 10), per_second(algorithm, 3)
+    both = counters.take_all(("w", wide, 5), ("n", narrow, 5), best_effort=True)
+    assert [(grant.amount, grant.remaining) for grant in both] == [(3, 7), (3, 0)]
+    both = counters.take_all(("w", wide, 5), ("n", narrow, 5), best_effort=True)
+    assert [grant.granted for grant in both] == [True, False]
+    assert counters.take(wide, 7, key="w").granted
+
+
+def test_all_or_nothing_grants_all_or_nothing(counters: Counted, algorithm: str) -> None:
+    quota = per_second(algorithm, 10)
+    assert [counters.take(quota, amount).amount for amount in (6, 6, 4)] == [6, 0, 4]
 
 
 def test_a_raised_limit_counts_at_once(counters: Counted, algorithm: str) -> None:
@@ -211,7 +240,10 @@ def test_memory_and_redis_agree(algorithm: str, limit: int, window_us: int, redi
             clock.now_us += dice.choice([0, 1, 7, dice.randrange(2 * window_us)])
             amounts = [0, 1, 2, limit // 3, limit, limit + 1]
             takes = tuple(Take(key + name, quota, dice.choice(amounts)) for name in "ab")
-            assert memory.charge_now(takes) == await shared.charge(takes, 5)
+            best = dice.random() < 0.3
+            assert memory.charge_now(takes, best_effort=best) == await shared.charge(
+                takes, 5, best_effort=best
+            )
         await shared.close()
 
     asyncio.run(compare())
