@@ -49,7 +49,8 @@ def style(scheme: str) -> list[dict[str, Any]]:
         {"selector": "edge.denied", "style": {
             **label, "line-color": violet, "target-arrow-color": violet, "line-style": "dashed",
             "line-dash-pattern": [7, 4], "target-arrow-shape": "tee", "color": violet,
-            "font-weight": "bold", "text-margin-y": 14, "opacity": 1}},
+            "font-weight": "bold", "text-margin-x": -16, "text-margin-y": 28,
+            "opacity": 1}},
         {"selector": "edge.call.hover", "style": {**label, "text-margin-y": -20}},
         {"selector": "edge.hover, edge.chosen", "style": {"opacity": 1, "z-index": 30}},
         {"selector": "node.hover, node.chosen", "style": {
