@@ -3,8 +3,9 @@
 All times are integer microseconds: exact in Python and, below 2**53, in Lua's doubles.
 """
 
+import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -13,6 +14,8 @@ from policy.errors import InvalidRule
 EXACT = 2**52  # products below this are exact in a double, and so are their quotients' floors
 MAX_LIMIT = 10**15
 MAX_WINDOW_US = 366 * 86_400 * 1_000_000
+DEDUP_US = 60_000_000  # how long an id is remembered
+DEDUP_PREFIX = "mm:d:"
 State = tuple[int, ...]  # what a store keeps for one key; its meaning is the algorithm's
 
 
@@ -58,6 +61,13 @@ class Take(NamedTuple):
     amount: int
 
 
+class Dedup(NamedTuple):
+    """The id that a caller gives one request and its retries. Another caller's is another id."""
+
+    caller: str
+    id: str
+
+
 class Outcome(NamedTuple):
     """`state` is to be kept for `keep_us` when everything asked together is granted.
 
@@ -88,10 +98,17 @@ class Algorithm:
 
 class Counters(Protocol):
     async def charge(
-        self, takes: tuple[Take, ...], deadline_s: float, *, best_effort: bool = False
+        self,
+        takes: tuple[Take, ...],
+        deadline_s: float,
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> list[Grant]:
         """Charges all of them or, when one is refused, none. With best effort what would be refused
-        is cut, for all of them alike, to the most that all can grant. Raises CountersDown."""
+        is cut, for all of them alike, to the most that all can grant. A `dedup` that was granted
+        from the same keys lately gets those grants again, and nothing is charged; a refusal is not
+        remembered. Raises CountersDown."""
 
 
 def refuse_burst(quota: Quota) -> None:
@@ -108,3 +125,12 @@ def reduced(quota: Quota) -> tuple[int, int]:
     """Window and limit without their common factor: one token is window / limit microseconds."""
     common = math.gcd(quota.window_us, quota.limit)
     return quota.window_us // common, quota.limit // common
+
+
+def dedup_key(dedup: Dedup, takes: Sequence[Take]) -> str:
+    """Of a bounded length, whatever callers send."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in (*dedup, *(take.key for take in takes)):
+        raw = text.encode(errors="surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return DEDUP_PREFIX + digest.hexdigest()

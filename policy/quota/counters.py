@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from policy.errors import CountersDown, UnsuitableCounters
-from policy.quota.base import Grant, Take
+from policy.quota.base import Dedup, Grant, Take
 from policy.quota.breaker import Breaker
 from policy.quota.memory import MemoryCounters
 from policy.quota.script import SCRIPT, Group, arguments, grants
@@ -82,7 +82,12 @@ class RedisCounters:
         await self._redis.aclose()
 
     async def charge(
-        self, takes: tuple[Take, ...], deadline_s: float, *, best_effort: bool = False
+        self,
+        takes: tuple[Take, ...],
+        deadline_s: float,
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> list[Grant]:
         """As `Counters.charge`."""
         if not self._breaker.closed:
@@ -94,7 +99,7 @@ class RedisCounters:
             loop.call_soon(self._flush)
         # In whole milliseconds, so that callers' own deadlines still share calls.
         deadline = max(int(deadline_s * 1000), 1) / 1000
-        self._pending.setdefault(deadline, []).append(((takes, best_effort), answer))
+        self._pending.setdefault(deadline, []).append((Group(takes, best_effort, dedup), answer))
         return await answer
 
     def _flush(self) -> None:
@@ -126,10 +131,10 @@ class RedisCounters:
             raise
         self._breaker.succeeded()
         first = 0
-        for (takes, _), answer in batch:
+        for group, answer in batch:
             if not answer.done():
-                answer.set_result(grants(answers, first, len(takes)))
-            first += len(takes)
+                answer.set_result(grants(answers, first, len(group.takes)))
+            first += len(group.takes)
 
     async def _evaluate(self, keys: list[str], values: list[str | int]) -> list[int]:
         try:

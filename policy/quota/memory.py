@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from policy.quota import ALGORITHMS
-from policy.quota.base import Grant, Outcome, State, Take
+from policy.quota.base import DEDUP_US, Dedup, Grant, Outcome, State, Take, dedup_key
 
 Kept = tuple[State, int]  # and when it may go
 MAX_KEYS = 200_000
@@ -21,11 +22,12 @@ class MemoryCounters:
     def __init__(self, clock_us: Callable[[], int] = now_us) -> None:
         self._clock_us = clock_us
         self._states: dict[str, Kept] = {}
+        self._answers: dict[str, tuple[int, list[Grant]]] = {}  # since when, by dedup key
         self._takes = 0
 
     def __len__(self) -> int:
         """How many keys are kept."""
-        return len(self._states)
+        return len(self._states) + len(self._answers)
 
     async def charge(
         self,
@@ -33,12 +35,32 @@ class MemoryCounters:
         deadline_s: float,  # noqa: ARG002
         *,
         best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> list[Grant]:
-        return self.charge_now(takes, best_effort=best_effort)
+        return self.charge_now(takes, best_effort=best_effort, dedup=dedup)
 
-    def charge_now(self, takes: tuple[Take, ...], *, best_effort: bool = False) -> list[Grant]:
+    def charge_now(
+        self,
+        takes: tuple[Take, ...],
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
+    ) -> list[Grant]:
         """As `charge`, at once."""
         now = self._clock_us()
+        if dedup is None:
+            return self._charge(takes, now, best_effort)
+        key = dedup_key(dedup, takes)
+        since, grants = self._answers.get(key, (now - DEDUP_US, []))
+        if now - since < DEDUP_US:
+            return [again(grant, max(now - since, 0)) for grant in grants]
+        grants = self._charge(takes, now, best_effort)
+        if all(grant.granted for grant in grants):
+            self._answers.pop(key, None)
+            self._answers[key] = now, grants
+        return grants
+
+    def _charge(self, takes: tuple[Take, ...], now: int, best_effort: bool) -> list[Grant]:
         kept = [self._states.get(key) for key, _, _ in takes]
         outcomes = asked(takes, kept, now)
         if best_effort and not all(outcome.grant.granted for outcome in outcomes):
@@ -60,10 +82,21 @@ class MemoryCounters:
 
     def _sweep(self, now: int) -> None:
         self._takes = 0
-        alive = {key: kept for key, kept in self._states.items() if kept[1] > now}
-        for key in list(alive)[: max(len(alive) - MAX_KEYS, 0)]:
-            del alive[key]
-        self._states = alive
+        self._states = newest({key: kept for key, kept in self._states.items() if kept[1] > now})
+        self._answers = newest(
+            {key: kept for key, kept in self._answers.items() if now - kept[0] < DEDUP_US}
+        )
+
+
+def newest(kept: dict[str, Any]) -> dict[str, Any]:
+    for key in list(kept)[: max(len(kept) - MAX_KEYS, 0)]:
+        del kept[key]
+    return kept
+
+
+def again(grant: Grant, elapsed_us: int) -> Grant:
+    """The same, some time later."""
+    return grant._replace(reset_us=max(grant.reset_us - elapsed_us, 0))
 
 
 def asked(takes: tuple[Take, ...], kept: list[Kept | None], now: int) -> list[Outcome]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.errors import InvalidRule
-from policy.quota import ALGORITHMS, Grant, Quota, Take
+from policy.quota import ALGORITHMS, Dedup, Grant, Quota, Take
 from policy.quota.counters import MemoryCounters, RedisCounters
 from policy.quota.rolling_window import tick_of
 from tests.policy.counted import NOON_US, SECOND, Clock, Counted
@@ -118,6 +118,51 @@ def test_best_effort_grants_of_several_what_all_can(counters: Counted, algorithm
 def test_all_or_nothing_grants_all_or_nothing(counters: Counted, algorithm: str) -> None:
     quota = per_second(algorithm, 10)
     assert [counters.take(quota, amount).amount for amount in (6, 6, 4)] == [6, 0, 4]
+
+
+def test_an_id_is_charged_once(counters: Counted, algorithm: str) -> None:
+    quota, retried = per_second(algorithm, 10), Dedup("a", "1")
+    first = counters.take(quota, 4, dedup=retried)
+    counters.clock.now_us += 1_000
+    second = counters.take(quota, 4, dedup=retried)
+    assert second == first._replace(reset_us=first.reset_us - 1_000)
+    assert counters.take(quota, 0).remaining == 6
+    assert counters.take(quota, 4, dedup=Dedup("a", "2")).remaining == 2
+
+
+def test_an_id_is_its_callers_and_its_counters(counters: Counted, algorithm: str) -> None:
+    quota = per_second(algorithm, 10)
+    for dedup in (Dedup("a", "bc"), Dedup("ab", "c"), Dedup("b", "bc")):
+        counters.take(quota, 2, dedup=dedup)
+    assert counters.take(quota, 0).remaining == 4
+    assert counters.take(quota, 2, key="other", dedup=Dedup("a", "bc")).remaining == 8
+
+
+def test_an_id_is_forgotten_after_a_minute(counters: Counted, algorithm: str) -> None:
+    minutes = 10 * 60 * SECOND
+    quota, retried = Quota(algorithm, 10, minutes, 10), Dedup("a", "1")
+    assert counters.take(quota, 9, dedup=retried).amount == 9
+    counters.clock.now_us += 60 * SECOND - 1
+    assert counters.take(quota, 9, dedup=retried).amount == 9
+    counters.clock.now_us += 1
+    assert not counters.take(quota, 9, dedup=retried).granted
+
+
+def test_a_refused_id_may_try_again(counters: Counted, algorithm: str) -> None:
+    quota, retried = per_second(algorithm, 10), Dedup("a", "1")
+    counters.take(quota, 10)
+    refused = counters.take(quota, 5, dedup=retried)
+    assert not refused.granted
+    counters.clock.now_us += refused.retry_after_us
+    assert counters.take(quota, 5, dedup=retried).granted
+
+
+def test_an_id_keeps_a_best_effort_grant_of_several(counters: Counted, algorithm: str) -> None:
+    wide, narrow = per_second(algorithm, 10), per_second(algorithm, 3)
+    both = ("w", wide, 5), ("n", narrow, 5)
+    first = counters.take_all(*both, best_effort=True, dedup=Dedup("a", "1"))
+    assert counters.take_all(*both, best_effort=True, dedup=Dedup("a", "1")) == first
+    assert counters.take(wide, 0, key="w").remaining == 7
 
 
 def test_a_raised_limit_counts_at_once(counters: Counted, algorithm: str) -> None:
@@ -241,8 +286,9 @@ def test_memory_and_redis_agree(algorithm: str, limit: int, window_us: int, redi
             amounts = [0, 1, 2, limit // 3, limit, limit + 1]
             takes = tuple(Take(key + name, quota, dice.choice(amounts)) for name in "ab")
             best = dice.random() < 0.3
-            assert memory.charge_now(takes, best_effort=best) == await shared.charge(
-                takes, 5, best_effort=best
+            dedup = dice.choice([None, Dedup("a", key + dice.choice("xy"))])
+            assert memory.charge_now(takes, best_effort=best, dedup=dedup) == await shared.charge(
+                takes, 5, best_effort=best, dedup=dedup
             )
         await shared.close()
 
@@ -332,3 +378,13 @@ def test_a_full_rolling_window_agrees_in_memory_and_redis(redis_url: str) -> Non
         await shared.close()
 
     asyncio.run(compare())
+
+
+def test_memory_forgets_ids() -> None:
+    clock = Clock()
+    counters = MemoryCounters(clock)
+    for number in range(10_000):
+        clock.now_us += 60 * SECOND
+        take = (Take("k", per_second("token-bucket", 1), 1),)
+        counters.charge_now(take, dedup=Dedup("a", str(number)))
+    assert len(counters) < 5_000

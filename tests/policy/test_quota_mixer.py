@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policy.quota import Quota
+from policy.quota import Dedup, Quota
 from tests.policy.counted import NOON_US, SECOND, Counted
 
 CASES = json.loads((Path(__file__).parent / "conformance_quota/mixer.json").read_text())
@@ -47,17 +47,20 @@ def test_a_window_allocates_what_redisquota_does(counters: Counted, case: dict[s
     window, tick = (case[f"{name}_duration_s"] * SECOND for name in ("valid", "bucket"))
     quota = Quota(NAMES[case["algorithm"]], case["max_amount"], window, case["max_amount"], tick)
     fixed = quota.algorithm == "fixed-window"
-    seen: dict[str, int] = {}
+    first: dict[str, int] = {}
     for step in case["requests"]:
         at_s, dedup_id = step["at_s"], step["dedup_id"]
-        if dedup_id and at_s < seen.get(dedup_id, 0):
-            continue  # a repeated id, which Mixer answers again and charges for nothing
-        seen[dedup_id] = at_s + case["valid_duration_s"]
+        # Mixer remembers an id until its window ends; here it is a minute.
+        if at_s >= first.get(dedup_id, -window) + case["valid_duration_s"]:
+            first[dedup_id] = at_s
+        elif dedup_id and at_s >= first[dedup_id] + 60:
+            continue
+        dedup = Dedup("mixer", f"{dedup_id} {first[dedup_id]}") if dedup_id else None
         # The fixed cases' first use, at second 1, is the start of a window.
         counters.clock.now_us = NOON_US + (at_s - fixed) * SECOND
         expected = step["expect_amount"], step["expect_valid_duration_s"]
         expected = OTHERWISE.get((case["name"], at_s), expected)
-        grant = counters.take(quota, step["amount"], best_effort=step["best_effort"])
+        grant = counters.take(quota, step["amount"], best_effort=step["best_effort"], dedup=dedup)
         assert grant.amount == expected[0], step
         if fixed and grant.granted:
             assert grant.reset_us == expected[1] * SECOND, step

@@ -9,7 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from policy.errors import CountersDown, UnsuitableCounters
-from policy.quota import Grant, Quota, Take
+from policy.quota import Dedup, Grant, Quota, Take
+from policy.quota.base import dedup_key
 from policy.quota.breaker import Breaker
 from policy.quota.counters import RedisCounters
 from tests.conftest import ValkeyProcess
@@ -77,6 +78,26 @@ def test_every_key_expires(redis_url: str) -> None:
     bucket, window = asyncio.run(run())
     assert 0 < bucket <= 11_000
     assert 0 < window <= 86_410_000
+
+
+def test_a_retry_at_another_collector_is_charged_once(redis_url: str) -> None:
+    async def run() -> tuple[list[int], int]:
+        first, second = RedisCounters(redis_url), RedisCounters(redis_url)
+        takes, dedup = take(), Dedup("web", uuid.uuid4().hex)
+        left = [
+            (await counters.charge(takes, 5, dedup=dedup))[0].remaining
+            for counters in (first, second)
+        ]
+        client = Redis.from_url(redis_url)
+        kept_ms = await client.pttl(dedup_key(dedup, takes))
+        await client.aclose()
+        await first.close()
+        await second.close()
+        return left, kept_ms
+
+    left, kept_ms = asyncio.run(run())
+    assert left == [999_999, 999_999]
+    assert 0 < kept_ms <= 60_000
 
 
 def test_a_key_that_is_no_state_counts_from_nothing(redis_url: str) -> None:
