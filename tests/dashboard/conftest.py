@@ -26,7 +26,7 @@ CHROMIUM = (
 CY = "document.getElementById('service-graph')._cyreg.cy"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
@@ -116,7 +116,7 @@ def base(store_url: str, tmp_path: Path) -> Iterator[str]:
         yield base
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def mesh(store_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     """A dashboard of the shop, for tests that only look."""
     url = f"{store_server}/shop"
