@@ -5,6 +5,7 @@ chDB keeps the directory open for the life of the process and must never be fork
 
 import fcntl
 import json
+import logging
 import os
 import re
 import threading
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from embedded.store.errors import UNKNOWN_EXCEPTION, CannotStart, Refused
+from embedded.store.repair import forget_unwritten
+
+log = logging.getLogger(__name__)
 
 CODE = re.compile(r"Code: (\d+)\. ?(.*)", re.DOTALL)
 CONFIG = """<clickhouse>
@@ -94,10 +98,19 @@ class Engine:
             config.write_text(CONFIG.format(memory=memory_bytes, cache=memory_bytes // 8))
         except OSError as error:
             raise CannotStart(f"cannot write {config} ({error.strerror})") from error
+        directory = data_dir.absolute() / "engine"
+        try:
+            forgotten = forget_unwritten(directory)
+        except OSError as error:
+            raise CannotStart(f"cannot read the tables in {directory}: {error}") from error
+        if forgotten:
+            log.warning(
+                "Inserts cut short by a kill may be tried again", extra={"parts": forgotten}
+            )
         # Slow to import, and not to be imported by anyone who may fork.
         import chdb
 
-        path = f"{data_dir.absolute() / 'engine'}?config-file={config}"
+        path = f"{directory}?config-file={config}"
         self._connect = partial(chdb.connect, path)
         try:
             self._control = self.session("control")
