@@ -5,12 +5,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import httpx
 import yaml
 
 from collector.sidecar.envoy import envoy_config
 from collector.sidecar.sidecar import Address, Sidecar
 from demo.plan import addresses, write_addresses
+from launch.embedded import http_ready
 from launch.supervisor import ChildSpec
 
 SHOP, TRAFFIC = "shop", "traffic"
@@ -41,23 +41,12 @@ def envoy_spec(sidecar: Sidecar, envoy: Path, directory: Path) -> ChildSpec:
     return ChildSpec(
         f"envoy-{sidecar.name}",
         [str(envoy), "--config-path", str(path), *options],
-        live(sidecar.admin),
+        http_ready(str(sidecar.admin), "/ready"),
     )
 
 
 def addresses_file(directory: Path) -> Path:
     return directory / "addresses.json"
-
-
-def live(admin: Address) -> Callable[[], str]:
-    def ready() -> str:
-        try:
-            found = httpx.get(f"http://{admin}/ready", timeout=2)
-        except httpx.HTTPError as error:
-            return str(error) or type(error).__name__
-        return "" if found.is_success else found.text.strip()
-
-    return ready
 
 
 def all_listen(wanted: Iterable[Address]) -> Callable[[], str]:

@@ -135,10 +135,10 @@ def process(name: str, address: str) -> ChildSpec:
     return ChildSpec(name, [sys.executable, "-m", "cli", name], http_ready(address))
 
 
-def http_ready(address: str) -> Callable[[], str]:
+def http_ready(address: str, path: str = "/readyz") -> Callable[[], str]:
     def ready() -> str:
         try:
-            answer = httpx.get(f"http://{address}/readyz", timeout=2)
+            answer = httpx.get(f"http://{address}{path}", timeout=2)
         except httpx.HTTPError as error:
             return str(error) or type(error).__name__
         return "" if answer.is_success else answer.text.strip()

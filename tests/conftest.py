@@ -11,6 +11,7 @@ import pytest
 
 from collector.store.client import Store
 from embedded.valkey import valkey_command
+from launch.embedded import valkey_ready
 from tests.waiting import eventually
 
 sys.dont_write_bytecode = True
@@ -20,15 +21,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def answers_ping(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
-            client.sendall(b"PING\r\n")
-            return client.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
 
 
 class ValkeyProcess:
@@ -47,7 +39,8 @@ class ValkeyProcess:
         self.process = subprocess.Popen(
             valkey_command(self.data_dir, "127.0.0.1", self.port), stdout=subprocess.DEVNULL
         )
-        eventually(lambda: answers_ping(self.port))
+        ready = valkey_ready("127.0.0.1", self.port)
+        eventually(lambda: not ready())
 
     def kill(self) -> None:
         self.process.kill()
