@@ -42,7 +42,7 @@ class DeadLetter:
 
 @dataclass
 class Collected:
-    """What a decoder adds to: rows of one table and dead letters, in the order of the reports."""
+    """What a decoder adds to: rows of any table and dead letters, in the order of the reports."""
 
     rows: list[Row] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
@@ -59,10 +59,15 @@ class Decoded:
 
     @classmethod
     def of(cls, parts: Sequence[Collected], group: int) -> "Decoded":
+        """Rows of one table are one block, whichever decoders they came from."""
         dead = [letter for part in parts for letter in part.dead]
-        blocks: list[list[Row]] = [part.rows for part in parts]
-        blocks.append([letter.row() for letter in dead])
-        tables = {TABLES[type(rows[0])]: columns(rows, group) for rows in blocks if rows}
+        blocks: dict[str, list[Row]] = {}
+        for part in parts:
+            for row in part.rows:
+                blocks.setdefault(TABLES[type(row)], []).append(row)
+        for letter in dead:
+            blocks.setdefault(TABLES[DeadLetterRow], []).append(letter.row())
+        tables = {table: columns(rows, group) for table, rows in blocks.items()}
         return cls(tables, dead, sum(part.skipped for part in parts))
 
     @property
