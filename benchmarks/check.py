@@ -41,8 +41,8 @@ from collector.transport.grpc import Reply, UnaryMethod  # noqa: E402
 from collector.transport.metadata import Metadata  # noqa: E402
 from collector.transport.server import serve  # noqa: E402
 from policy.engine import Engine  # noqa: E402
+from policy.kinds import DenyRule  # noqa: E402
 from policy.quota.memory import MemoryCounters  # noqa: E402
-from policy.rules import DenyRule  # noqa: E402
 from policy.snapshot import compile_snapshot  # noqa: E402
 
 CALLS = {1: 3000, 16: 8000, 64: 8000}  # connections, each with one call in flight

@@ -10,6 +10,7 @@ from collector.errors import Unready
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import NoSnapshot
+from policy.quota import Dedup
 from policy.results import DecidedBy, Decision
 
 CHECKS = Counter(
@@ -37,11 +38,20 @@ class EngineChecker:
         self._counts: dict[tuple[str, bool, bool], Counter] = {}
 
     def check(
-        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
+        self,
+        bag: AttributeBag,
+        *,
+        protocol: str,
+        hits: int = 1,
+        deadline_s: float | None = None,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no counter is asked. Raises Unready while there are no rules."""
         try:
-            decision = self._engine.check(bag, hits, deadline_s)
+            decision = self._engine.check(
+                bag, hits, deadline_s, best_effort=best_effort, dedup=dedup
+            )
         except NoSnapshot as error:
             raise Unready(str(error)) from error
         if isinstance(decision, Decision):

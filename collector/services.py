@@ -6,6 +6,7 @@ from typing import Protocol
 
 from collector.model import Report
 from policy.attributes import AttributeBag
+from policy.quota import Dedup as Dedup  # part of what a front-end says
 from policy.results import Decision
 
 
@@ -13,7 +14,14 @@ class Checker(Protocol):
     """May it pass? Decides and records the decision."""
 
     def check(
-        self, bag: AttributeBag, *, protocol: str, hits: int = 1, deadline_s: float | None = None
+        self,
+        bag: AttributeBag,
+        *,
+        protocol: str,
+        hits: int = 1,
+        deadline_s: float | None = None,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no counter is asked. Never raises for a dependency that is down."""
 

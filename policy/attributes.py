@@ -1,6 +1,6 @@
 """The attribute bag: named, typed facts about one request.
 
-Source: Istio's attribute vocabulary, releases 1.0 to 1.7; `ratelimit.*` is our own.
+Source: Istio's attribute vocabulary, releases 1.0 to 1.7; `ratelimit.*` and `derived` are our own.
 """
 
 import ipaddress
@@ -56,7 +56,7 @@ _NAMES: dict[ValueType, str] = {
     ValueType.DURATION: "connection.duration response.duration",
     ValueType.IP_ADDRESS: "destination.ip origin.ip source.ip",
     ValueType.STRING_MAP: """
-        destination.labels destination.metadata ratelimit.descriptor request.auth.claims
+        derived destination.labels destination.metadata ratelimit.descriptor request.auth.claims
         request.headers request.query_params response.headers source.labels source.metadata""",
 }
 

@@ -1,39 +1,61 @@
 """Bag in, decision out.
 
-Deny rules are asked first, then quotas, each by (priority, name); the first denial wins. All
-matching quotas are charged together: when one refuses, none is charged.
+Derivations add attributes; then gates are asked, then quotas, each by (priority, name); the first
+refusal wins. All matching quotas are charged together: when one refuses, none is charged. What
+passes may have its headers changed. Shadow rules and drafts are asked beside, and decide nothing.
 """
 
+import asyncio
 import os
 from collections.abc import Awaitable, Mapping, Sequence
 from itertools import count
 from typing import NamedTuple
 
 from policy.attributes import AttributeBag, Value
+from policy.derived import derive
 from policy.errors import CountersDown, NoSnapshot
-from policy.quota import Counters, Grant, Take
+from policy.kinds import OnBackendError
+from policy.meter import MAX_AMOUNT, Charge
+from policy.quota import Counters, Dedup, Grant, Take
 from policy.quota.memory import MemoryCounters
-from policy.results import DecidedBy, Decision
-from policy.rules import DenyRule, OnBackendError, QuotaRule
-from policy.snapshot import CompiledRule, Snapshot, quota_key, shown_key
+from policy.results import DecidedBy, Decision, HeaderOperation, Verdict
+from policy.snapshot import Candidates, Snapshot
+from policy.stages import Gate, Headers, Metered
 
 DEADLINE_S = 0.025
-TOO_MANY = 429
 COUNTERS_DOWN = "quota counters unavailable"
 
-MAX_HITS = 2**52  # exact in the counters; no limit is that large
+
+class Asked(NamedTuple):
+    """One check under way."""
+
+    id: str
+    values: Mapping[str, Value]
+    snapshot: Snapshot
+    headers: tuple[Headers, ...]
+    beside: tuple[Verdict, ...]
+    deadline_s: float
+    best_effort: bool
+    dedup: Dedup | None
 
 
-class Charge(NamedTuple):
-    """One matching quota rule and what it takes for this request."""
+class Matched(NamedTuple):
+    """A matching quota and what it takes of this request."""
 
-    compiled: CompiledRule
-    rule: QuotaRule
-    shown: str  # the values of its dimensions
-    take: Take
+    metered: Metered
+    charge: Charge
+
+
+class Charged(NamedTuple):
+    """`refusing`: the quotas that would refuse by themselves, once for each limit that does."""
+
+    decision: Decision
+    refusing: tuple[Matched, ...] = ()
 
 
 class Engine:
+    """`matched` counts, by rule, the requests it matched since this process began."""
+
     def __init__(
         self,
         counters: Counters,
@@ -43,6 +65,7 @@ class Engine:
         self._counters = counters
         self._local = local or MemoryCounters()
         self._snapshot = snapshot
+        self.matched: dict[str, int] = {}
         # Decision ids are unique without asking for randomness each time.
         self._prefix = os.urandom(6).hex()
         self._numbers = count()
@@ -56,39 +79,81 @@ class Engine:
         self._snapshot = snapshot
 
     def check(
-        self, bag: AttributeBag, hits: int = 1, deadline_s: float | None = None
+        self,
+        bag: AttributeBag,
+        hits: int = 1,
+        deadline_s: float | None = None,
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no quota matches. Raises NoSnapshot when rules were never loaded.
 
-        `hits` is charged to each matching quota; 0 asks without charging.
+        `hits` is charged to each matching quota; 0 asks without charging. With best effort what is
+        left will do, see `granted`. The same `dedup` again is charged once.
         """
         snapshot = self._snapshot
         if snapshot is None:
             raise NoSnapshot("no rules were loaded yet")
-        values = bag.values
-        denies, quotas = snapshot.candidates(values.get("destination.service"))
-        for compiled in denies:
-            if compiled.test(values):
-                return self._denied(compiled, values, snapshot)
-        matching = [compiled for compiled in quotas if compiled.test(values)]
-        if matching:
-            deadline = DEADLINE_S if deadline_s is None else deadline_s
-            charges = [
-                charge(compiled, values, min(max(hits, 0), MAX_HITS)) for compiled in matching
-            ]
-            return self._counted(charges, values, deadline, snapshot)
-        return Decision(self._id(), True, DecidedBy.DEFAULT, "", 0, snapshot.version)
+        values, found = applicable(snapshot, bag.values)
+        beside = self._gates_beside(found, values) if found.shadow_gates else ()
+        for gate in found.gates:
+            if gate.match.test(values):
+                self._count(gate.rule.name)
+                reason = gate.refuses(values)
+                if reason is not None:
+                    return self._refused(gate, reason, values, snapshot, beside)
+        quotas = matching(found.metered, values, hits)
+        shadow = matching(found.shadow_metered, values, hits)
+        if not quotas and not shadow and not found.headers and not beside:
+            return Decision(self._id(), True, DecidedBy.DEFAULT, "", 0, snapshot.version)
+        asked = Asked(
+            self._id(), values, snapshot, found.headers, beside,
+            DEADLINE_S if deadline_s is None else deadline_s, best_effort, dedup,
+        )  # fmt: skip
+        for matched in (*quotas, *shadow):
+            self._count(matched.metered.rule.name)
+        drafts = [matched for matched in quotas if matched.charge.draft]
+        if shadow or drafts:
+            return self._counted_beside(asked, quotas, shadow, drafts)
+        return self._counted(asked, quotas) if quotas else self._passed(asked)
+
+    def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
+        """The quotas in force for such requests, by (priority, name); nothing is charged.
+
+        Raises NoSnapshot.
+        """
+        if self._snapshot is None:
+            raise NoSnapshot("no rules were loaded yet")
+        values, found = applicable(self._snapshot, bag.values)
+        return matching(found.metered, values, 1)
 
     def _id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
 
-    def _denied(
-        self, compiled: CompiledRule, values: Mapping[str, Value], snapshot: Snapshot
+    def _count(self, name: str) -> None:
+        self.matched[name] = self.matched.get(name, 0) + 1
+
+    def _gates_beside(self, found: Candidates, values: Mapping[str, Value]) -> tuple[Verdict, ...]:
+        verdicts = []
+        for gate in found.shadow_gates:
+            if gate.match.test(values):
+                self._count(gate.rule.name)
+                reason = gate.refuses(values)
+                verdicts.append(
+                    Verdict(gate.rule.name, gate.rule.version, reason is None, None, reason or "")
+                )
+        return tuple(verdicts)
+
+    def _refused(
+        self,
+        gate: Gate,
+        reason: str,
+        values: Mapping[str, Value],
+        snapshot: Snapshot,
+        beside: tuple[Verdict, ...],
     ) -> Decision:
-        rule = compiled.rule
-        status, message = 403, ""
-        if isinstance(rule, DenyRule):
-            status, message = rule.http_status, rule.message
+        rule = gate.rule
         return Decision(
             id=self._id(),
             allowed=False,
@@ -96,102 +161,195 @@ class Engine:
             rule=rule.name,
             rule_version=rule.version,
             snapshot_version=snapshot.version,
-            reason=message or f"denied by rule {rule.name}",
-            http_status=status,
-            attributes=compiled.recorded(values),
+            reason=reason,
+            http_status=rule.http_status,
+            attributes=gate.recorded(values),
+            response_headers=gate.told,
+            beside=beside,
         )
 
-    async def _counted(
-        self,
-        charges: list[Charge],
-        values: Mapping[str, Value],
-        deadline_s: float,
-        snapshot: Snapshot,
+    async def _counted_beside(
+        self, asked: Asked, quotas: list[Matched], shadow: list[Matched], drafts: list[Matched]
     ) -> Decision:
-        try:
-            grants = await self._counters.charge(
-                tuple(charge.take for charge in charges), deadline_s
-            )
-        except CountersDown:
-            return self._fallback(charges, values, snapshot)
-        return self._granted(charges, grants, DecidedBy.QUOTA, values, snapshot)
-
-    def _fallback(
-        self, charges: list[Charge], values: Mapping[str, Value], snapshot: Snapshot
-    ) -> Decision:
-        """Each rule's own policy: a closed one denies, local ones count here, open ones pass."""
-        for charge in charges:
-            if charge.rule.on_backend_error is OnBackendError.CLOSED:
-                return self._decision(
-                    charge, None, False, DecidedBy.FALLBACK, COUNTERS_DOWN, values, snapshot
-                )
-        local = [
-            charge for charge in charges if charge.rule.on_backend_error is OnBackendError.LOCAL
+        """All are asked in one turn of the loop, so they share one trip to the counters."""
+        live, of_shadow, of_drafts = await asyncio.gather(
+            self._charged(asked, quotas),
+            asyncio.gather(*(self._said(asked, each, each.charge.takes) for each in shadow)),
+            asyncio.gather(*(self._said(asked, each, each.charge.draft) for each in drafts)),
+        )
+        compared = [
+            verdict and verdict._replace(live=matched not in live.refusing)
+            for verdict, matched in zip(of_drafts, drafts, strict=True)
         ]
+        found = tuple(verdict for verdict in (*of_shadow, *compared) if verdict)
+        return live.decision._replace(beside=(*asked.beside, *found))
+
+    async def _said(
+        self, asked: Asked, matched: Matched, takes: tuple[Take, ...]
+    ) -> Verdict | None:
+        """What these counters say by themselves; None when they do not answer."""
+        rule, shown = matched.metered.rule, matched.charge.shown
+        if not takes:
+            return Verdict(rule.name, rule.version, True, quota_key=shown)
+        try:
+            grants = await self._charge(asked, takes)
+        except CountersDown:
+            return None
+        refused = first_refusal(grants)
+        at = tightest(grants) if refused is None else refused
+        reason = "" if refused is None else exhausted(rule.name, takes[at], grants[at])
+        limit, remaining = takes[at].quota.limit, grants[at].remaining
+        return Verdict(
+            rule.name, rule.version, refused is None, None, reason, limit, remaining, shown
+        )
+
+    def _charge(self, asked: Asked, takes: tuple[Take, ...]) -> Awaitable[list[Grant]]:
+        return self._counters.charge(
+            takes, asked.deadline_s, best_effort=asked.best_effort, dedup=asked.dedup
+        )
+
+    async def _counted(self, asked: Asked, quotas: list[Matched]) -> Decision:
+        return (await self._charged(asked, quotas)).decision
+
+    async def _charged(self, asked: Asked, quotas: list[Matched]) -> Charged:
+        if not quotas:
+            return Charged(self._passed(asked))
+        takes = tuple([take for matched in quotas for take in matched.charge.takes])
+        if not takes:
+            return Charged(self._decision(asked, quotas[0], None, None, DecidedBy.QUOTA))
+        try:
+            grants = await self._charge(asked, takes)
+        except CountersDown:
+            return Charged(self._fallback(asked, quotas))
+        return self._granted(asked, quotas, grants, DecidedBy.QUOTA)
+
+    def _fallback(self, asked: Asked, quotas: list[Matched]) -> Decision:
+        """Each rule's own policy: a closed one denies, local ones count here, open ones pass."""
+        limited = [matched for matched in quotas if matched.charge.takes]
+        by = DecidedBy.FALLBACK
+        for matched in limited:
+            if policy_of(matched) is OnBackendError.CLOSED:
+                return self._decision(asked, matched, None, None, by, COUNTERS_DOWN, False)
+        local = [matched for matched in limited if policy_of(matched) is OnBackendError.LOCAL]
         if not local:
-            return self._decision(
-                charges[0], None, True, DecidedBy.FALLBACK, COUNTERS_DOWN, values, snapshot
-            )
-        grants = self._local.charge_now(tuple(charge.take for charge in local))
-        return self._granted(local, grants, DecidedBy.FALLBACK, values, snapshot)
+            return self._decision(asked, limited[0], None, None, by, COUNTERS_DOWN)
+        grants = self._local.charge_now(
+            tuple(take for matched in local for take in matched.charge.takes),
+            best_effort=asked.best_effort,
+            dedup=asked.dedup,
+        )
+        return self._granted(asked, local, grants, by).decision
 
     def _granted(
-        self,
-        charges: Sequence[Charge],
-        grants: Sequence[Grant],
-        by: DecidedBy,
-        values: Mapping[str, Value],
-        snapshot: Snapshot,
-    ) -> Decision:
-        """The first refusal, else the grant with the least left."""
-        for charge, grant in zip(charges, grants, strict=True):
-            if not grant.granted:
-                reason = f"quota {charge.rule.name} is exhausted"
-                if grant.retry_after_us < 0:
-                    reason = (
-                        f"{charge.take.amount} is more than quota {charge.rule.name} ever grants"
-                    )
-                return self._decision(charge, grant, False, by, reason, values, snapshot)
-        tightest = min(range(len(grants)), key=lambda index: grants[index].remaining)
-        reason = COUNTERS_DOWN if by is DecidedBy.FALLBACK else ""
-        return self._decision(
-            charges[tightest], grants[tightest], True, by, reason, values, snapshot
+        self, asked: Asked, quotas: list[Matched], grants: Sequence[Grant], by: DecidedBy
+    ) -> Charged:
+        """By the first refusal, else by the grant with the least left."""
+        owners = [(matched, take) for matched in quotas for take in matched.charge.takes]
+        refused = first_refusal(grants)
+        if refused is None:
+            at = tightest(grants)
+            (matched, take), grant = owners[at], grants[at]
+            reason = COUNTERS_DOWN if by is DecidedBy.FALLBACK else ""
+            return Charged(self._decision(asked, matched, take, grant, by, reason))
+        (matched, take), grant = owners[refused], grants[refused]
+        reason = exhausted(matched.metered.rule.name, take, grant)
+        refusing = tuple(
+            owner for (owner, _), other in zip(owners, grants, strict=True) if not other.granted
+        )
+        return Charged(
+            self._decision(asked, matched, take, grant, by, reason, allowed=False), refusing
         )
 
     def _decision(
         self,
-        charge: Charge,
+        asked: Asked,
+        matched: Matched,
+        take: Take | None,
         grant: Grant | None,
-        allowed: bool,
         by: DecidedBy,
-        reason: str,
-        values: Mapping[str, Value],
-        snapshot: Snapshot,
+        reason: str = "",
+        allowed: bool = True,
     ) -> Decision:
-        rule = charge.rule
-        return Decision(
-            id=self._id(),
+        rule, charge = matched.metered.rule, matched.charge
+        decision = Decision(
+            id=asked.id,
             allowed=allowed,
             decided_by=by,
             rule=rule.name,
             rule_version=rule.version,
-            snapshot_version=snapshot.version,
+            snapshot_version=asked.snapshot.version,
             reason=reason,
-            http_status=403 if allowed else TOO_MANY,
-            limit=rule.limit,
+            http_status=rule.http_status,
+            limit=take.quota.limit if take else -1,
             remaining=grant.remaining if grant else -1,
-            window_us=rule.window_us,
+            window_us=take.quota.window_us if take else -1,
             reset_us=grant.reset_us if grant else -1,
             retry_after_us=grant.retry_after_us if grant else -1,
             quota_key=charge.shown,
-            attributes=charge.compiled.recorded(values),
+            attributes=matched.metered.recorded(asked.values),
+            granted=grant.amount if grant else -1,
+            override=charge.limits.override,
+            response_headers=() if allowed else matched.metered.told,
+            beside=asked.beside,
         )
+        return self._headed(asked, decision) if allowed and asked.headers else decision
+
+    def _passed(self, asked: Asked) -> Decision:
+        """By no rule."""
+        version = asked.snapshot.version
+        decision = Decision(
+            asked.id, True, DecidedBy.DEFAULT, snapshot_version=version, beside=asked.beside
+        )
+        return self._headed(asked, decision) if asked.headers else decision
+
+    def _headed(self, asked: Asked, decision: Decision) -> Decision:
+        request: list[HeaderOperation] = []
+        response: list[HeaderOperation] = []
+        for headers in asked.headers:
+            if headers.match.test(asked.values):
+                self._count(headers.rule.name)
+                request += headers.request
+                response += headers.response
+        if not request and not response:
+            return decision
+        return decision._replace(request_headers=tuple(request), response_headers=tuple(response))
 
 
-def charge(compiled: CompiledRule, values: Mapping[str, Value], hits: int) -> Charge:
-    rule = compiled.rule
-    if not isinstance(rule, QuotaRule):
-        raise TypeError(f"{rule.name} is no quota")
-    counted_by = [dimension.read(values) for dimension in compiled.dimensions]
-    take = Take(quota_key(rule, counted_by), rule.quota, hits)
-    return Charge(compiled, rule, shown_key(counted_by), take)
+def applicable(
+    snapshot: Snapshot, values: Mapping[str, Value]
+) -> tuple[Mapping[str, Value], Candidates]:
+    """The attributes, with those that rules derive, and the rules that may match them."""
+    destination = values.get("destination.service")
+    found = snapshot.candidates(destination)
+    if not found.derivations:
+        return values, found
+    values = derive(found.derivations, values)
+    known = values.get("destination.service")
+    return values, found if known == destination else snapshot.candidates(known)
+
+
+def matching(metered: Sequence[Metered], values: Mapping[str, Value], hits: int) -> list[Matched]:
+    amount = min(max(hits, 0), MAX_AMOUNT)
+    return [
+        Matched(compiled, compiled.meter.charge(values, amount))
+        for compiled in metered
+        if compiled.match.test(values)
+    ]
+
+
+def policy_of(matched: Matched) -> OnBackendError:
+    return matched.metered.rule.on_backend_error
+
+
+def first_refusal(grants: Sequence[Grant]) -> int | None:
+    return next((index for index, grant in enumerate(grants) if not grant.granted), None)
+
+
+def tightest(grants: Sequence[Grant]) -> int:
+    return min(range(len(grants)), key=lambda index: grants[index].remaining)
+
+
+def exhausted(rule: str, take: Take, grant: Grant) -> str:
+    if grant.retry_after_us < 0:
+        return f"{take.amount} is more than quota {rule} ever grants"
+    return f"quota {rule} is exhausted"

@@ -10,9 +10,33 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 class DecidedBy(StrEnum):
     DEFAULT = "default"  # no rule matched: allowed
-    DENY = "deny"  # a deny rule
+    DENY = "deny"  # a rule that refuses by itself: deny, list, authorization
     QUOTA = "quota"  # a quota rule, by its counters
     FALLBACK = "fallback"  # a quota rule whose counters did not answer in time
+
+
+class HeaderOperation(NamedTuple):
+    """What is done to one header: `replace` sets it, `append` adds a value, `remove` drops it."""
+
+    operation: str
+    name: str  # in lower case
+    value: str = ""
+
+
+class Verdict(NamedTuple):
+    """What a rule that does not decide would have said of the same request.
+
+    `live` is what the rule's limit in force said beside a draft of it; None for a shadow rule.
+    """
+
+    rule: str
+    rule_version: int
+    allowed: bool
+    live: bool | None = None
+    reason: str = ""
+    limit: int = -1
+    remaining: int = -1
+    quota_key: str = ""
 
 
 class Decision(NamedTuple):
@@ -38,6 +62,12 @@ class Decision(NamedTuple):
     retry_after_us: int = -1  # from now until the same request could pass
     quota_key: str = ""
     attributes: Mapping[str, str] = NOTHING  # what the deciding rule read
+    granted: int = -1  # what the quotas were charged: less than asked for with best effort
+    override: str = ""  # of the quota that decided
+    lease: str = ""  # to be released when the request is over: it holds a place in flight
+    request_headers: tuple[HeaderOperation, ...] = ()  # for the request that passes
+    response_headers: tuple[HeaderOperation, ...] = ()  # for its response, or for the refusal
+    beside: tuple[Verdict, ...] = ()  # shadow rules and drafts
 
     @property
     def rule_id(self) -> str:

@@ -25,6 +25,8 @@ from policy.errors import (
     RulesDown,
     UnknownRule,
 )
+from policy.kinds import KINDS
+from policy.kinds.base import invalid_at, pointer
 
 MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}
@@ -63,8 +65,7 @@ class ProblemRoute(APIRoute):
             try:
                 return await handler(request)
             except RequestValidationError as error:
-                place, reason = first_fault(error.errors())
-                return problem(HTTPStatus.UNPROCESSABLE_ENTITY, place, reason)
+                return problem_of(first_fault(error.errors()))
             except HTTPException as error:
                 return problem(HTTPStatus(error.status_code), "", error.detail)
             except (PolicyError, Unready) as error:
@@ -111,18 +112,14 @@ def problem(
     return JSONResponse(content, status, headers, media_type=MEDIA_TYPE)
 
 
-def pointer(parts: Sequence[object]) -> str:
-    """Source: RFC 6901."""
-    escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-    return "".join(f"/{part}" for part in escaped)
-
-
-def first_fault(errors: Sequence[Any]) -> tuple[str, str]:
-    """Place and reason of the framework's first complaint, its own words for the body left out."""
+def first_fault(errors: Sequence[Any]) -> InvalidRule:
+    """The framework's first complaint, its own words for the body left out."""
     error = errors[0]
-    where = [part for part in error["loc"] if part not in ("body", "quota", "deny")]
     if error["type"] == "json_invalid":
-        return "", f"not JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
+        reason = f"not JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
+        return InvalidRule("", reason)
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return "/kind", "expected one of deny, quota"
-    return pointer(where), str(error["msg"])
+        return InvalidRule("/kind", f"expected one of {', '.join(KINDS)}")
+    where = error["loc"]
+    skip = 2 if where[0] == "body" and len(where) > 1 and where[1] in KINDS else 1
+    return invalid_at(error, skip)

@@ -18,11 +18,12 @@ from collector.frontends.rules_models import (
     SnapshotAnswer,
     Validity,
 )
-from collector.services import Checker
+from collector.services import Checker, Dedup
 from policy.attributes import bag_from_json
 from policy.errors import Conflict
+from policy.kinds import AnyRule, Mode
 from policy.results import Decision
-from policy.rules import AnyRule, kind_of, rule_from_json, rule_to_json
+from policy.rules import rule_from_json, rule_to_json
 from policy.snapshot import compile_rule
 
 PROTOCOL = "api"
@@ -99,9 +100,8 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
 
     @api.post("/rules", tags=["rules"], status_code=201, response_model=RuleBody, responses=taken)
     async def create_rule(body: RuleBody, request: Request, response: Response) -> dict[str, Any]:
-        """Make a rule; it is in force at once unless `enabled` is false."""
-        rule = rule_from_json(body.document())
-        rule = await run_in_threadpool(rules.create, rule, actor(request))
+        """Make a rule; it is in force at once unless its `mode` says otherwise."""
+        rule = await run_in_threadpool(rules.create, body, actor(request))
         await in_force.refresh()
         response.headers["location"] = f"/api/v1/rules/{rule.name}"
         return stored(rule, response)
@@ -109,11 +109,10 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
     @api.post("/rules/validate", tags=["rules"], response_model=Validity)
     async def validate_rule(body: RuleBody) -> Validity:
         """Say whether a rule would be taken; nothing is stored."""
-        rule = rule_from_json(body.document())
-        compiled = compile_rule(rule)
+        compiled = compile_rule(body)
         reads = [name if key is None else f"{name}[{key}]" for name, key in compiled.reads]
         return Validity(
-            valid=True, kind=kind_of(rule), reads=reads, destination=compiled.service or ""
+            valid=True, kind=body.kind, reads=reads, destination=compiled.match.service or ""
         )
 
     @api.get("/rules/{name}", tags=["rules"], response_model=RuleBody, responses=unknown)
@@ -126,8 +125,7 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
         name: str, body: RuleBody, request: Request, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Replace a rule whole."""
-        rule = rule_from_json(body.document())
-        return await change(request, response, name, lambda _: rule, if_match)
+        return await change(request, response, name, lambda _: body, if_match)
 
     @api.patch(
         "/rules/{name}", tags=["rules"], response_model=RuleBody, responses=unknown | changed
@@ -136,10 +134,9 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
         name: str, body: RulePatch, request: Request, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Change some of a rule's fields."""
-        fields = body.model_dump(exclude_unset=True)
 
         def patched(rule: AnyRule) -> AnyRule:
-            return rule_from_json(rule_to_json(rule) | fields)
+            return rule_from_json(rule_to_json(rule) | body)
 
         return await change(request, response, name, patched, if_match)
 
@@ -159,7 +156,16 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
         name: str, request: Request, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Put a rule in force."""
-        return await change(request, response, name, switched(on=True), if_match)
+        return await change(request, response, name, switched(Mode.ENABLED), if_match)
+
+    @api.post(
+        "/rules/{name}/shadow", tags=["rules"], response_model=RuleBody, responses=unknown | changed
+    )
+    async def shadow_rule(
+        name: str, request: Request, response: Response, if_match: IfMatch = None
+    ) -> dict[str, Any]:
+        """Evaluate and record a rule beside those in force; it decides nothing."""
+        return await change(request, response, name, switched(Mode.SHADOW), if_match)
 
     @api.post(
         "/rules/{name}/disable",
@@ -171,16 +177,23 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
         name: str, request: Request, response: Response, if_match: IfMatch = None
     ) -> dict[str, Any]:
         """Take a rule out of force and keep it."""
-        return await change(request, response, name, switched(on=False), if_match)
+        return await change(request, response, name, switched(Mode.DISABLED), if_match)
 
     @api.post("/check", tags=["checks"], response_model=CheckAnswer)
-    async def check(question: CheckQuestion) -> dict[str, Any]:
+    async def check(question: CheckQuestion, request: Request) -> dict[str, Any]:
         """May it pass? A real check: it charges quotas by `hits` and is counted and recorded."""
         bag = bag_from_json(question.attributes)
-        decision = checker.check(bag, protocol=PROTOCOL, hits=question.hits)
+        dedup = Dedup(actor(request), question.dedup_id) if question.dedup_id else None
+        decision = checker.check(
+            bag,
+            protocol=PROTOCOL,
+            hits=question.hits,
+            best_effort=question.best_effort,
+            dedup=dedup,
+        )
         if not isinstance(decision, Decision):
             decision = await decision
-        return {**decision._asdict(), "attributes": dict(decision.attributes)}
+        return decision_to_json(decision)
 
     @api.get("/snapshot", tags=["rules"])
     async def snapshot() -> SnapshotAnswer:
@@ -200,8 +213,15 @@ def stored(rule: AnyRule, response: Response) -> dict[str, Any]:
     return rule_to_json(rule)
 
 
-def switched(*, on: bool) -> Callable[[AnyRule], AnyRule]:
-    def switch(rule: AnyRule) -> AnyRule:
-        return rule_from_json(rule_to_json(rule) | {"enabled": on})
+def switched(mode: Mode) -> Callable[[AnyRule], AnyRule]:
+    return lambda rule: rule.model_copy(update={"mode": mode})
 
-    return switch
+
+def decision_to_json(decision: Decision) -> dict[str, Any]:
+    return {
+        **decision._asdict(),
+        "attributes": dict(decision.attributes),
+        "request_headers": [operation._asdict() for operation in decision.request_headers],
+        "response_headers": [operation._asdict() for operation in decision.response_headers],
+        "beside": [verdict._asdict() for verdict in decision.beside],
+    }

@@ -12,8 +12,8 @@ from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
 from collector.settings import Settings
 from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar
 from collector.transport.http import RawAnswer, RawRequest
-from policy.rules import AnyRule, DenyRule, QuotaRule
-from tests.collector.checking import US, services
+from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests.collector.checking import services
 from tests.conftest import free_port
 from tests.sidecar.envoys import running
 from tests.transport.serving import Serving, serving
@@ -30,7 +30,7 @@ TWO_OF_ADA = QuotaRule(
     version=5,
     match='destination.service == "cart.shop" && source.service == "frontend.shop"',
     limit=2,
-    window_us=60 * US,
+    window=60.0,
     algorithm="fixed-window",
 )
 

@@ -13,8 +13,8 @@ from collector.proto import envoy_pb2 as pb
 from collector.settings import Settings
 from collector.transport.metadata import Metadata
 from policy.attributes import VOCABULARY
-from policy.rules import AnyRule, DenyRule, QuotaRule
-from tests.collector.checking import US, services
+from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests.collector.checking import services
 from tests.transport.serving import serving
 
 NODE = (("x-mesh-node", "cart-1.shop"),)
@@ -94,7 +94,7 @@ def test_a_rule_chooses_its_status():
 
 
 def test_over_quota_says_when_to_come_back():
-    rule = QuotaRule(name="one", match='request.method == "GET"', limit=1, window_us=60 * US)
+    rule = QuotaRule(name="one", match='request.method == "GET"', limit=1, window=60.0)
     with client(rule) as authz:
         first, second = authz.check(request()), authz.check(request())
     assert list(headers_of(first.ok_response.headers)) == ["x-meshmeter-decision"]

@@ -8,8 +8,8 @@ import pytest
 
 from collector.frontends.envoy_ext_authz_http import client_principal, http_routes
 from collector.settings import Settings
-from policy.rules import AnyRule, DenyRule, QuotaRule
-from tests.collector.checking import US, services
+from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests.collector.checking import services
 from tests.transport.serving import serving
 
 NODE = {"x-mesh-node": "cart-1.shop"}
@@ -52,7 +52,7 @@ def test_a_denial_names_rule_decision_and_reason():
 
 
 def test_over_quota_says_when_to_come_back():
-    rule = QuotaRule(name="one", match='request.method == "GET"', limit=1, window_us=60 * US)
+    rule = QuotaRule(name="one", match='request.method == "GET"', limit=1, window=60.0)
     with client(rule) as authz:
         first, second = authz.get("/cart"), authz.get("/cart")
     assert (first.status_code, second.status_code) == (200, 429)

@@ -9,8 +9,8 @@ import pytest
 from collector.frontends.envoy_rls import PATH, grpc_methods
 from collector.proto import envoy_pb2 as pb
 from collector.settings import Settings
-from policy.rules import AnyRule, DenyRule, QuotaRule
-from tests.collector.checking import US, services
+from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests.collector.checking import services
 from tests.transport.serving import serving
 
 OK, OVER_LIMIT = pb.RateLimitResponse.OK, pb.RateLimitResponse.OVER_LIMIT
@@ -19,7 +19,7 @@ TWO_A_MINUTE = QuotaRule(
     version=3,
     match='ratelimit.domain == "mesh"',
     limit=2,
-    window_us=60 * US,
+    window=60.0,
     algorithm="fixed-window",
     dimensions=('ratelimit.descriptor["user"]',),
 )

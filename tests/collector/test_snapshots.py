@@ -97,7 +97,7 @@ def test_a_bad_row_leaves_the_rules_in_force(tmp_path: Path) -> None:
 def test_a_start_without_the_database_runs_the_last_good_rules(tmp_path: Path) -> None:
     store = rule_store(tmp_path)
     store.create(quota(dimensions=["source.service"]))
-    store.create(deny(enabled=False))
+    store.create(deny(mode="disabled"))
 
     async def nothing(keeper: SnapshotKeeper, engine: Engine) -> None:
         assert keeper.version == 2

@@ -1,7 +1,6 @@
 """The rule database, on SQLite and on PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from sqlalchemy import text
 from collector.errors import InvalidSetting, Unready
 from migrations.rules import migrate_rules
 from policy.errors import Conflict, InvalidRule, NameTaken, RulesDown, UnknownRule
-from policy.rules import AnyRule
+from policy.kinds import Mode
+from policy.rules import AnyRule, numbered
 from policy.store import RuleStore
 from policy.store.engine import rules_engine
 from policy.store.models import Base
@@ -20,7 +20,7 @@ from tests.policy.objects import deny, quota
 
 
 def disabled(rule: AnyRule) -> AnyRule:
-    return replace(rule, enabled=False)
+    return rule.model_copy(update={"mode": Mode.DISABLED})
 
 
 def test_a_new_database_is_at_version_zero_and_empty(store: RuleStore) -> None:
@@ -32,7 +32,7 @@ def test_a_rule_is_kept_as_it_was_made(store: RuleStore) -> None:
     made = quota(dimensions=["source.service"], window=0.5, burst=3, description="é")
     store.create(made)
     store.create(deny())
-    assert store.get("calm") == replace(made, version=1)
+    assert store.get("calm") == numbered(made, 1)
     assert [rule.name for rule in store.list()] == ["calm", "no"]
 
 
@@ -55,7 +55,7 @@ def test_each_change_is_recorded(store: RuleStore) -> None:
     assert updated.actor == "bob"
     assert updated.before is not None
     assert updated.after is not None
-    assert (updated.before["enabled"], updated.after["enabled"]) == (True, False)
+    assert (updated.before["mode"], updated.after["mode"]) == ("enabled", "disabled")
     assert deleted.after is None
 
 
@@ -81,8 +81,8 @@ def test_a_refused_change_leaves_nothing(store: RuleStore) -> None:
     with pytest.raises(Conflict):
         store.delete("calm", expected=7)
     with pytest.raises(InvalidRule):
-        store.update("calm", lambda rule: replace(rule, name="other"))
-    assert store.load() == (1, [replace(quota(), version=1)])
+        store.update("calm", lambda rule: rule.model_copy(update={"name": "other"}))
+    assert store.load() == (1, [numbered(quota(), 1)])
     assert len(store.changes()) == 1
 
 

@@ -1,0 +1,17 @@
+"""Always no."""
+
+from typing import Literal
+
+from policy.expression import Match
+from policy.kinds.base import Refusing
+from policy.stages import Gate
+
+
+class DenyRule(Refusing):
+    """Refuses what it matches."""
+
+    kind: Literal["deny"] = "deny"
+
+    def compile(self, match: Match) -> Gate:
+        reason = self.message or f"denied by rule {self.name}"
+        return Gate(self, match, match.reads, lambda _values: reason)
