@@ -27,8 +27,16 @@ ANSWERS = {
 }
 
 
+BESIDE = Counter(
+    "meshmeter_verdicts_beside",
+    "what shadow rules and drafts would have said: allowed, denied",
+    ["rule", "answer"],
+)
+
+
 class EngineChecker:
-    """`services.Checker`. `allow_sample` is the share of allows recorded; denials always are."""
+    """`services.Checker`. `allow_sample` is the share of allows recorded; denials always are, and
+    what a shadow rule or a draft would have decided otherwise."""
 
     def __init__(self, engine: Engine, decisions: DecisionLog, allow_sample: float) -> None:
         self._engine = engine
@@ -73,7 +81,17 @@ class EngineChecker:
         if counted is None:
             counted = self._counts[key] = CHECKS.labels(protocol, ANSWERS[key[1:]])
         counted.inc()
-        if not allowed:
+        for verdict in decision.beside:
+            BESIDE.labels(verdict.rule, "allowed" if verdict.allowed else "denied").inc()
+        if not allowed or differs(decision):
             self._decisions.add(decision, bag, protocol, 1.0)
         elif self._sample and random.random() < self._sample:  # noqa: S311  # a sample, no secret
             self._decisions.add(decision, bag, protocol, self._weight)
+
+
+def differs(decision: Decision) -> bool:
+    """Whether a shadow rule or a draft would have said something else."""
+    return any(
+        verdict.allowed is not (decision.allowed if verdict.live is None else verdict.live)
+        for verdict in decision.beside
+    )

@@ -127,6 +127,7 @@ def line(decision: Decision, bag: AttributeBag, protocol: str, weight: float) ->
         "snapshot_version": decision.snapshot_version,
         "decided_by": str(decision.decided_by),
         "reason": decision.reason,
+        "http_status": 0 if decision.allowed else decision.http_status,
         "protocol": protocol,
         "source": text("source.service"),
         "destination": text("destination.service"),
@@ -137,12 +138,23 @@ def line(decision: Decision, bag: AttributeBag, protocol: str, weight: float) ->
         "trace_id": trace_id(bag),
         "quota_limit": decision.limit,
         "quota_remaining": decision.remaining,
+        "quota_granted": decision.granted,
         "quota_key": decision.quota_key,
+        "quota_override": decision.override,
         "attributes": {
             name: value[:MAX_TEXT] for name, value in decision.attributes.items()
         },
         "weight": weight,
     }  # fmt: skip
+    if decision.beside:
+        record |= {
+            "beside_rule": [verdict.rule for verdict in decision.beside],
+            "beside_version": [verdict.rule_version for verdict in decision.beside],
+            "beside_allowed": [int(verdict.allowed) for verdict in decision.beside],
+            "beside_live": [
+                -1 if verdict.live is None else int(verdict.live) for verdict in decision.beside
+            ],
+        }
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 

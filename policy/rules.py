@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from policy.documents import invalid
 from policy.errors import InvalidRule
 from policy.kinds import KINDS, AnyRule
-from policy.kinds.base import invalid
 
 __all__ = ["AnyRule", "numbered", "rule_from_json", "rule_to_json"]
 

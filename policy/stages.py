@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from policy.attributes import Value
+from policy.documents import Limiting, Mode, Refusing, Rule
 from policy.expression import Match, Reference, recorded
-from policy.kinds.base import Limiting, Mode, Refusing, Rule
 from policy.meter import Meter
 from policy.results import HeaderOperation
 

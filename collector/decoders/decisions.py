@@ -13,6 +13,8 @@ from collector.decoders.text import cut, limited
 from collector.model import Report
 from collector.store.tables import NO_TRACE, DecisionRow
 
+MAX_BESIDE = 1000
+
 
 def decode(report: Report, out: Collected) -> None:
     """One line is one decision; a line that is none is a dead letter."""
@@ -36,7 +38,11 @@ def read(line: bytes) -> DecisionRow:
     if not isinstance(told, dict):
         raise TypeError("it is not an object")
     found = {name: READERS[name](value) for name, value in told.items() if name in READERS}
-    return DecisionRow(**found)
+    row = DecisionRow(**found)
+    beside = (row.beside_rule, row.beside_version, row.beside_allowed, row.beside_live)
+    if len({len(each) for each in beside}) != 1:
+        raise ValueError("what was said beside is not of one length")
+    return row
 
 
 def text(value: Any) -> str:
@@ -68,6 +74,15 @@ def pairs(value: Any) -> dict[str, str]:
     return limited({text(key): text(inner) for key, inner in value.items()})
 
 
+def listed(read_one: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def read_list(value: Any) -> list[Any]:
+        if not isinstance(value, list) or len(value) > MAX_BESIDE:
+            raise TypeError(f"expected a list of at most {MAX_BESIDE}")
+        return [read_one(item) for item in value]
+
+    return read_list
+
+
 def positive(value: Any) -> float:
     number = float(value)
     if not 0 < number < 1e12:
@@ -87,6 +102,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "snapshot_version": UINT32,
     "decided_by": text,
     "reason": text,
+    "http_status": whole(0, 999),
     "protocol": text,
     "source": text,
     "destination": text,
@@ -97,7 +113,13 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "trace_id": trace,
     "quota_limit": INT64,
     "quota_remaining": INT64,
+    "quota_granted": INT64,
     "quota_key": text,
+    "quota_override": text,
     "attributes": pairs,
+    "beside_rule": listed(text),
+    "beside_version": listed(UINT32),
+    "beside_allowed": listed(whole(0, 1)),
+    "beside_live": listed(whole(-1, 1)),
     "weight": positive,
 }

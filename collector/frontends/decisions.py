@@ -21,9 +21,7 @@ POD_SUFFIX = re.compile(r"^([^.]+?)(?:-\d+|-[bcdf-hj-np-tv-xz2-9]{8,10}-[a-z0-9]
 
 
 def decision_headers(decision: Decision) -> dict[str, str]:
-    """Nothing when no rule decided; for an allow only the decision's id."""
-    if not decision.rule:
-        return {}
+    """For an allow only the decision's id."""
     if decision.allowed:
         return {DECISION: decision.id}
     headers = {RULE: decision.rule_id, DECISION: decision.id}

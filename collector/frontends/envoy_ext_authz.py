@@ -28,14 +28,14 @@ from collector.services import Services
 from collector.settings import Settings
 from collector.transport.grpc import Metadata, Reply, UnaryMethod
 from policy.attributes import AttributeBag, Value
-from policy.results import Decision
+from policy.results import Decision, HeaderOperation
 
 PATH = "/envoy.service.auth.v3.Authorization/Check"
 PROTOCOL = "ext_authz"
 QUOTA_STATUS = 429
 
 OVERWRITE = pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-ALLOWED = pb.CheckResponse(ok_response=pb.OkHttpResponse()).SerializeToString()
+APPEND = pb.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 
 Context = pb.AttributeContext
 Reader = Callable[[Context], Value]
@@ -153,12 +153,18 @@ async def answer_later(decision: Awaitable[Decision]) -> bytes | Reply:
 
 
 def answer(decision: Decision) -> bytes | Reply:
-    if decision.allowed and not decision.rule:
-        return ALLOWED
     headers = decision_headers(decision)
     response = pb.CheckResponse()
     if decision.allowed:
-        add_headers(response.ok_response.headers, headers)
+        passes = response.ok_response
+        add_headers(passes.headers, headers)
+        for operation in decision.request_headers:
+            if operation.operation == "remove":
+                passes.headers_to_remove.append(operation.name)
+            else:
+                add_header(passes.headers, operation)
+        for operation in decision.response_headers:
+            add_header(passes.response_headers_to_add, operation)
         return response.SerializeToString()
     quota = decision.http_status == QUOTA_STATUS
     response.status.code = RESOURCE_EXHAUSTED if quota else PERMISSION_DENIED
@@ -167,14 +173,21 @@ def answer(decision: Decision) -> bytes | Reply:
     denied.status.code = decision.http_status
     denied.body = denial_body(decision)
     add_headers(denied.headers, {"content-type": "application/json", **headers})
+    for operation in decision.response_headers:
+        add_header(denied.headers, operation)
     return Reply(response.SerializeToString(), trailing_metadata=headers)
 
 
 def add_headers(options: Any, headers: Mapping[str, str]) -> None:
     for key, value in headers.items():
-        option = options.add(append_action=OVERWRITE)
-        option.header.key = key
-        option.header.value = value
+        options.add(append_action=OVERWRITE, header=pb.HeaderValue(key=key, value=value))
+
+
+def add_header(options: Any, operation: HeaderOperation) -> None:
+    action = APPEND if operation.operation == "append" else OVERWRITE
+    options.add(
+        append_action=action, header=pb.HeaderValue(key=operation.name, value=operation.value)
+    )
 
 
 def grpc_methods(services: Services, settings: Settings) -> dict[str, UnaryMethod]:

@@ -29,8 +29,6 @@ PROTOCOL = "ext_authz_http"
 XFCC = "x-forwarded-client-cert"
 XFCC_PAIR = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^;,"]*)')
 
-ALLOWED = RawAnswer(200)
-
 
 class HttpAuthorization:
     def __init__(self, services: Services, deadline_s: float) -> None:
@@ -80,11 +78,19 @@ async def answer_later(decision: Awaitable[Decision]) -> RawAnswer:
 
 
 def answer(decision: Decision) -> RawAnswer:
+    """Which of an allow's headers go to the upstream and which to the client is for Envoy's
+    matchers to say; that one is to be removed cannot be told over HTTP."""
+    told = [
+        (operation.name, operation.value)
+        for operation in (*decision.request_headers, *decision.response_headers)
+        if operation.operation != "remove"
+    ]
     headers = [
-        (name.encode(), value.encode()) for name, value in decision_headers(decision).items()
+        (name.encode(), value.encode())
+        for name, value in (*decision_headers(decision).items(), *told)
     ]
     if decision.allowed:
-        return RawAnswer(200, headers) if headers else ALLOWED
+        return RawAnswer(200, headers)
     return RawAnswer(decision.http_status, [JSON, *headers], denial_body(decision).encode())
 
 

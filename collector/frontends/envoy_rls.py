@@ -8,6 +8,8 @@ Source: envoy/service/ratelimit/v3/rls.proto
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from itertools import chain
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -18,7 +20,7 @@ from collector.services import Services
 from collector.settings import Settings
 from collector.transport.grpc import Metadata, Reply, UnaryMethod
 from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType
-from policy.results import Decision
+from policy.results import Decision, HeaderOperation
 
 PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 PROTOCOL = "rls"
@@ -90,15 +92,33 @@ async def reply_later(decisions: Sequence[Decision | Awaitable[Decision]]) -> Re
 
 def reply(decisions: Sequence[Decision]) -> Reply:
     response = pb.RateLimitResponse(overall_code=OK)
-    headers: dict[str, str] = {}
     for decision in decisions:
         response.statuses.append(status_of(decision))
-        if not decision.allowed and response.overall_code == OK:
-            response.overall_code = OVER_LIMIT
-            headers = decision_headers(decision)
-    for key, value in headers.items():
-        response.response_headers_to_add.add(key=key, value=value)
+        add_headers(response.request_headers_to_add, decision.request_headers)
+    told = telling(decisions)
+    if told is None:
+        return Reply(response.SerializeToString())
+    headers = decision_headers(told)
+    if not told.allowed:
+        response.overall_code = OVER_LIMIT
+        for key, value in headers.items():
+            response.response_headers_to_add.add(key=key, value=value)
+    add_headers(response.response_headers_to_add, told.response_headers)
     return Reply(response.SerializeToString(), trailing_metadata=headers)
+
+
+def telling(decisions: Sequence[Decision]) -> Decision | None:
+    """The first denial, else the first that a rule decided, else the first."""
+    refused = (decision for decision in decisions if not decision.allowed)
+    ruled = (decision for decision in decisions if decision.rule)
+    return next(chain(refused, ruled, decisions), None)
+
+
+def add_headers(headers: Any, operations: Sequence[HeaderOperation]) -> None:
+    """This protocol can add headers, no more: what is to be removed stays."""
+    for operation in operations:
+        if operation.operation != "remove":
+            headers.add(key=operation.name, value=operation.value)
 
 
 def status_of(decision: Decision) -> pb.RateLimitResponse.DescriptorStatus:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from collector.errors import Unready
+from policy.documents import invalid_at, pointer
 from policy.errors import (
     Conflict,
     InvalidAttribute,
@@ -26,7 +27,6 @@ from policy.errors import (
     UnknownRule,
 )
 from policy.kinds import KINDS
-from policy.kinds.base import invalid_at, pointer
 
 MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}

@@ -68,6 +68,7 @@ class DecisionRow(NamedTuple):
     snapshot_version: int = 0
     decided_by: str = ""
     reason: str = ""
+    http_status: int = 0
     protocol: str = ""
     source: str = ""
     destination: str = ""
@@ -78,8 +79,14 @@ class DecisionRow(NamedTuple):
     trace_id: bytes = NO_TRACE
     quota_limit: int = -1
     quota_remaining: int = -1
+    quota_granted: int = -1
     quota_key: str = ""
+    quota_override: str = ""
     attributes: dict[str, str] = {}  # noqa: RUF012  (a tuple's default, never changed)
+    beside_rule: Sequence[str] = ()
+    beside_version: Sequence[int] = ()
+    beside_allowed: Sequence[int] = ()
+    beside_live: Sequence[int] = ()
     weight: float = 1.0
 
 

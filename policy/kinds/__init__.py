@@ -1,7 +1,7 @@
 """The kinds of rules: each module has the document of one, and compiles it."""
 
+from policy.documents import Mode, OnBackendError, Rule
 from policy.kinds.authorization import AuthorizationRule
-from policy.kinds.base import Mode, OnBackendError, Rule
 from policy.kinds.deny import DenyRule
 from policy.kinds.derive import DeriveRule
 from policy.kinds.headers import HeadersRule

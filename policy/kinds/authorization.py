@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from policy.documents import Document, Listed, Refusing, checked_by, short
 from policy.errors import InvalidRule
 from policy.expression import Match, Reference
-from policy.kinds.base import Document, Listed, Refusing, checked_by, short
 from policy.stages import Gate, Values
 
 MAX_ENTRIES = 1000

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from policy.documents import Refusing
 from policy.expression import Match
-from policy.kinds.base import Refusing
 from policy.stages import Gate
 
 

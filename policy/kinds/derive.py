@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from policy.attributes import VOCABULARY, ValueType
+from policy.documents import Rule, checked_by, pointer
 from policy.errors import InvalidRule
 from policy.expression import Match, compile_expression
-from policy.kinds.base import Rule, checked_by, pointer
 from policy.stages import Derivation
 
 MAX_ATTRIBUTES = 32

@@ -4,9 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from policy.errors import InvalidRule
-from policy.expression import Match
-from policy.kinds.base import (
+from policy.documents import (
     MAX_HEADERS,
     Document,
     HeaderName,
@@ -15,6 +13,8 @@ from policy.kinds.base import (
     Rule,
     fault,
 )
+from policy.errors import InvalidRule
+from policy.expression import Match
 from policy.results import HeaderOperation
 from policy.stages import Headers
 
@@ -55,6 +55,10 @@ class HeadersRule(Rule):
     def _does_something(self) -> Self:
         if not self.request and not self.response:
             raise fault(InvalidRule("/request", "expected an operation, here or in response"))
+        for index, operation in enumerate(self.response):
+            if operation.operation == "remove":
+                place = f"/response/{index}/operation"
+                raise fault(InvalidRule(place, "no sidecar can remove a response's header"))
         return self
 
     def compile(self, match: Match) -> Headers:

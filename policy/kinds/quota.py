@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from policy.attributes import ValueType
-from policy.errors import InvalidRule
-from policy.expression import Match, compile_dimension, compile_expression
-from policy.kinds.base import (
+from policy.documents import (
     Document,
     HttpStatus,
     Limiting,
@@ -17,6 +15,8 @@ from policy.kinds.base import (
     fault,
     pointer,
 )
+from policy.errors import InvalidRule
+from policy.expression import Match, compile_dimension, compile_expression
 from policy.meter import Limits, Meter, Override, Overrides, Term
 from policy.quota import ALGORITHMS, Quota
 from policy.stages import Metered

@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ BAG = AttributeBag(A_TO_B)
 
 
 class Unreachable:
-    async def charge(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
+    async def charge(self, takes: tuple[Take, ...], deadline_s: float, **_how: Any) -> list[Grant]:
         raise CountersDown("no answer in time")
 
 

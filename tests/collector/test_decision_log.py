@@ -33,6 +33,9 @@ DENIED = Decision(
     limit=10,
     remaining=0,
     quota_key="a",
+    http_status=429,
+    granted=0,
+    override="gold",
     attributes={"source.service": "a"},
 )
 
@@ -58,6 +61,7 @@ def test_a_record_has_the_columns_of_the_table() -> None:
         "snapshot_version": 9,
         "decided_by": "quota",
         "reason": "quota calm is exhausted",
+        "http_status": 429,
         "protocol": "rls",
         "source": "a",
         "destination": "b",
@@ -68,7 +72,9 @@ def test_a_record_has_the_columns_of_the_table() -> None:
         "trace_id": TRACE,
         "quota_limit": 10,
         "quota_remaining": 0,
+        "quota_granted": 0,
         "quota_key": "a",
+        "quota_override": "gold",
         "attributes": {"source.service": "a"},
         "weight": 1.0,
     }

@@ -22,6 +22,7 @@ DECISION = {
     "snapshot_version": 7,
     "decided_by": "quota",
     "reason": "limit of 5",
+    "http_status": 429,
     "protocol": "envoy.ext_authz",
     "source": "a.default",
     "destination": "b.default",
@@ -32,8 +33,14 @@ DECISION = {
     "trace_id": "0af7651916cd43dd8448eb211c80319c",
     "quota_limit": 5,
     "quota_remaining": 0,
+    "quota_granted": 0,
     "quota_key": "a.default",
+    "quota_override": "guests",
     "attributes": {"source.service": "a.default"},
+    "beside_rule": ["guests", "calm"],
+    "beside_version": [2, 3],
+    "beside_allowed": [1, 0],
+    "beside_live": [-1, 1],
     "weight": 100.0,
 }
 

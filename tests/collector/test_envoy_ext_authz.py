@@ -63,10 +63,11 @@ def headers_of(options) -> dict[str, str]:
     return {option.header.key: option.header.value for option in options}
 
 
-def test_what_no_rule_speaks_of_passes_without_headers():
+def test_what_no_rule_speaks_of_passes_with_only_a_decision_id():
     with client() as authz:
         answer = authz.check(request())
-    assert answer == pb.CheckResponse(ok_response=pb.OkHttpResponse())
+    assert list(headers_of(answer.ok_response.headers)) == ["x-meshmeter-decision"]
+    assert not answer.HasField("denied_response")
 
 
 def test_a_denial_names_rule_decision_and_reason():
