@@ -99,10 +99,11 @@ def reply(decisions: Sequence[Decision]) -> Reply:
     if told is None:
         return Reply(response.SerializeToString())
     headers = decision_headers(told)
+    told_to = response.request_headers_to_add if told.allowed else response.response_headers_to_add
+    for key, value in headers.items():
+        told_to.add(key=key, value=value)
     if not told.allowed:
         response.overall_code = OVER_LIMIT
-        for key, value in headers.items():
-            response.response_headers_to_add.add(key=key, value=value)
     add_headers(response.response_headers_to_add, told.response_headers)
     return Reply(response.SerializeToString(), trailing_metadata=headers)
 
