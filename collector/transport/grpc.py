@@ -17,6 +17,8 @@ from prometheus_client import Counter
 from collector.errors import CollectorError
 from collector.transport.framing import Frames
 from collector.transport.handlers import (
+    DuplexHandler,
+    DuplexMethod,
     GrpcMethods,
     Messages,
     Reply,
@@ -41,6 +43,8 @@ from collector.transport.status import RpcError, StatusCode, rpc_error
 from collector.transport.streams import Streams
 
 __all__ = [
+    "DuplexHandler",
+    "DuplexMethod",
     "GrpcApp",
     "GrpcMethods",
     "Messages",
@@ -88,13 +92,18 @@ class GrpcApp:
                 accepted = fields.get(b"grpc-accept-encoding", b"")
                 response = Response(send, compress=GZIP in accepted)
             metadata = Metadata(fields, scope.get("client"))
-            if type(method) is StreamMethod:
+            if type(method) is not UnaryMethod:
                 response = response or Response(send)
                 frames = Frames(method.max_message_bytes, gzipped=encoding == GZIP)
-                run = self._streams.run(method.start(metadata), frames, receive, response)
+                if type(method) is StreamMethod:
+                    run = self._streams.run(method.start(metadata), frames, receive, response)
+                else:
+                    assert type(method) is DuplexMethod  # noqa: S101 (there are three kinds)
+                    run = self._streams.run_duplex(
+                        method.start(metadata), frames, receive, response
+                    )
                 await within(run, deadline_s)
                 return
-            assert type(method) is UnaryMethod  # noqa: S101 (there are two kinds)
             message = await whole_message(receive, method.max_message_bytes, encoding)
             if monotonic() >= deadline_s:
                 raise deadline_exceeded()

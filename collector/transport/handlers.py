@@ -34,6 +34,19 @@ class StreamHandler(Protocol):
         """The peer will send no more. Not called when it went away or ran out of time."""
 
 
+class DuplexHandler(Protocol):
+    """One call on which messages also go out unasked. It ends when the peer or `pushes` ends."""
+
+    def message(self, body: bytes) -> Awaitable[None]:
+        """No further message is read before it has ended."""
+
+    def pushes(self) -> AsyncIterable[bytes]:
+        """What to send, as it comes; asked for once, and cancelled when the call is over."""
+
+    def closed(self, *, peer_left: bool) -> None:
+        """The call is over, however it ended; the peer left, or it ran out of time or was ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class UnaryMethod:
     answer: Unary
@@ -42,10 +55,18 @@ class UnaryMethod:
 
 @dataclass(frozen=True, slots=True)
 class StreamMethod:
-    """Client, server and bidirectional streams alike."""
+    """Client, server and bidirectional streams alike, that answer what they are told."""
 
     start: Callable[[Metadata], StreamHandler]
     max_message_bytes: int = MAX_MESSAGE_BYTES  # decompressed
 
 
-GrpcMethods = Mapping[str, UnaryMethod | StreamMethod]
+@dataclass(frozen=True, slots=True)
+class DuplexMethod:
+    """Bidirectional streams whose two directions know nothing of each other."""
+
+    start: Callable[[Metadata], DuplexHandler]
+    max_message_bytes: int = MAX_MESSAGE_BYTES  # decompressed
+
+
+GrpcMethods = Mapping[str, UnaryMethod | StreamMethod | DuplexMethod]

@@ -1,12 +1,12 @@
 """Streaming gRPC calls: one handler a call, held back by not being read."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Mapping
 from inspect import isawaitable
 from typing import Any
 
 from collector.transport.framing import Frames
-from collector.transport.handlers import Messages, StreamHandler
+from collector.transport.handlers import DuplexHandler, Messages, StreamHandler
 from collector.transport.reading import PeerLeft, Receive
 from collector.transport.response import Response
 from collector.transport.status import RpcError, StatusCode
@@ -31,17 +31,48 @@ class Streams:
         self, handler: StreamHandler, frames: Frames, receive: Receive, response: Response
     ) -> None:
         """Raises RpcError, PeerLeft and what the handler raises."""
+        async for message in self._messages(frames, receive):
+            await answer(handler.message(message), response)
+        await answer(handler.end(), response)
+        await response.end()
+
+    async def run_duplex(
+        self, handler: DuplexHandler, frames: Frames, receive: Receive, response: Response
+    ) -> None:
+        """Raises RpcError, PeerLeft and what the handler raises."""
+
+        async def read() -> None:
+            async for message in self._messages(frames, receive):
+                await handler.message(message)
+
+        async def push() -> None:
+            async for message in handler.pushes():
+                await response.message(message)
+
+        both = asyncio.create_task(read()), asyncio.create_task(push())
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            ended = await asyncio.gather(*both, return_exceptions=True)
+            handler.closed(peer_left=isinstance(ended[0], PeerLeft))
+        for task in both:
+            if not task.cancelled():
+                task.result()
+        await response.end()
+
+    async def _messages(self, frames: Frames, receive: Receive) -> AsyncIterator[bytes]:
+        """Until the peer's end of the stream. Raises RpcError and PeerLeft."""
         more = True
         while more:
             event = await self._next(receive)
             if event["type"] != "http.request":
                 raise PeerLeft
             for message in frames.feed(event.get("body", b"")):
-                await answer(handler.message(message), response)
+                yield message
             more = event.get("more_body", False)
         frames.end()
-        await answer(handler.end(), response)
-        await response.end()
 
     async def _next(self, receive: Receive) -> Mapping[str, Any]:
         if not self._draining:
