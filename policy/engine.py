@@ -9,48 +9,29 @@ import asyncio
 import os
 from collections.abc import Awaitable, Mapping, Sequence
 from itertools import count
-from typing import NamedTuple
 
+from policy.answers import (
+    COUNTERS_DOWN,
+    Asked,
+    Charged,
+    Matched,
+    decision_of,
+    granted,
+    passed,
+    verdict_of,
+)
 from policy.attributes import AttributeBag, Value
 from policy.derived import derive
 from policy.errors import CountersDown, NoSnapshot
 from policy.kinds import OnBackendError
-from policy.meter import MAX_AMOUNT, Charge
+from policy.meter import MAX_AMOUNT
 from policy.quota import Counters, Dedup, Grant, Take
 from policy.quota.memory import MemoryCounters
 from policy.results import DecidedBy, Decision, HeaderOperation, Verdict
 from policy.snapshot import Candidates, Snapshot
-from policy.stages import Gate, Headers, Metered
+from policy.stages import Gate, Metered
 
 DEADLINE_S = 0.025
-COUNTERS_DOWN = "quota counters unavailable"
-
-
-class Asked(NamedTuple):
-    """One check under way."""
-
-    id: str
-    values: Mapping[str, Value]
-    snapshot: Snapshot
-    headers: tuple[Headers, ...]
-    beside: tuple[Verdict, ...]
-    deadline_s: float
-    best_effort: bool
-    dedup: Dedup | None
-
-
-class Matched(NamedTuple):
-    """A matching quota and what it takes of this request."""
-
-    metered: Metered
-    charge: Charge
-
-
-class Charged(NamedTuple):
-    """`refusing`: the quotas that would refuse by themselves, once for each limit that does."""
-
-    decision: Decision
-    refusing: tuple[Matched, ...] = ()
 
 
 class Engine:
@@ -95,7 +76,10 @@ class Engine:
         snapshot = self._snapshot
         if snapshot is None:
             raise NoSnapshot("no rules were loaded yet")
-        values, found = applicable(snapshot, bag.values)
+        values = bag.values
+        found = snapshot.candidates(values.get("destination.service"))
+        if found.derivations:
+            values, found = with_derived(snapshot, found, values)
         beside = self._gates_beside(found, values) if found.shadow_gates else ()
         for gate in found.gates:
             if gate.match.test(values):
@@ -103,8 +87,8 @@ class Engine:
                 reason = gate.refuses(values)
                 if reason is not None:
                     return self._refused(gate, reason, values, snapshot, beside)
-        quotas = matching(found.metered, values, hits)
-        shadow = matching(found.shadow_metered, values, hits)
+        quotas = matching(found.metered, values, hits) if found.metered else []
+        shadow = matching(found.shadow_metered, values, hits) if found.shadow_metered else []
         if not quotas and not shadow and not found.headers and not beside:
             return Decision(self._id(), True, DecidedBy.DEFAULT, "", 0, snapshot.version)
         asked = Asked(
@@ -116,7 +100,7 @@ class Engine:
         drafts = [matched for matched in quotas if matched.charge.draft]
         if shadow or drafts:
             return self._counted_beside(asked, quotas, shadow, drafts)
-        return self._counted(asked, quotas) if quotas else self._passed(asked)
+        return self._counted(asked, quotas) if quotas else self._finished(asked, passed(asked))
 
     def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
         """The quotas in force for such requests, by (priority, name); nothing is charged.
@@ -125,7 +109,10 @@ class Engine:
         """
         if self._snapshot is None:
             raise NoSnapshot("no rules were loaded yet")
-        values, found = applicable(self._snapshot, bag.values)
+        values = bag.values
+        found = self._snapshot.candidates(values.get("destination.service"))
+        if found.derivations:
+            values, found = with_derived(self._snapshot, found, values)
         return matching(found.metered, values, 1)
 
     def _id(self) -> str:
@@ -182,26 +169,18 @@ class Engine:
             for verdict, matched in zip(of_drafts, drafts, strict=True)
         ]
         found = tuple(verdict for verdict in (*of_shadow, *compared) if verdict)
-        return live.decision._replace(beside=(*asked.beside, *found))
+        decision = live.decision._replace(beside=(*asked.beside, *found))
+        return self._finished(asked, decision)
 
     async def _said(
         self, asked: Asked, matched: Matched, takes: tuple[Take, ...]
     ) -> Verdict | None:
         """What these counters say by themselves; None when they do not answer."""
-        rule, shown = matched.metered.rule, matched.charge.shown
-        if not takes:
-            return Verdict(rule.name, rule.version, True, quota_key=shown)
         try:
-            grants = await self._charge(asked, takes)
+            grants = await self._charge(asked, takes) if takes else []
         except CountersDown:
             return None
-        refused = first_refusal(grants)
-        at = tightest(grants) if refused is None else refused
-        reason = "" if refused is None else exhausted(rule.name, takes[at], grants[at])
-        limit, remaining = takes[at].quota.limit, grants[at].remaining
-        return Verdict(
-            rule.name, rule.version, refused is None, None, reason, limit, remaining, shown
-        )
+        return verdict_of(matched, takes, grants)
 
     def _charge(self, asked: Asked, takes: tuple[Take, ...]) -> Awaitable[list[Grant]]:
         return self._counters.charge(
@@ -209,100 +188,45 @@ class Engine:
         )
 
     async def _counted(self, asked: Asked, quotas: list[Matched]) -> Decision:
-        return (await self._charged(asked, quotas)).decision
+        return self._finished(asked, (await self._charged(asked, quotas)).decision)
 
     async def _charged(self, asked: Asked, quotas: list[Matched]) -> Charged:
         if not quotas:
-            return Charged(self._passed(asked))
+            return Charged(passed(asked))
         takes = tuple([take for matched in quotas for take in matched.charge.takes])
         if not takes:
-            return Charged(self._decision(asked, quotas[0], None, None, DecidedBy.QUOTA))
+            return Charged(decision_of(asked, quotas[0], None, None, DecidedBy.QUOTA))
         try:
             grants = await self._charge(asked, takes)
         except CountersDown:
             return Charged(self._fallback(asked, quotas))
-        return self._granted(asked, quotas, grants, DecidedBy.QUOTA)
+        return granted(asked, quotas, grants, DecidedBy.QUOTA)
 
     def _fallback(self, asked: Asked, quotas: list[Matched]) -> Decision:
         """Each rule's own policy: a closed one denies, local ones count here, open ones pass."""
         limited = [matched for matched in quotas if matched.charge.takes]
         by = DecidedBy.FALLBACK
         for matched in limited:
-            if policy_of(matched) is OnBackendError.CLOSED:
-                return self._decision(asked, matched, None, None, by, COUNTERS_DOWN, False)
-        local = [matched for matched in limited if policy_of(matched) is OnBackendError.LOCAL]
+            if matched.metered.rule.on_backend_error is OnBackendError.CLOSED:
+                return decision_of(asked, matched, None, None, by, COUNTERS_DOWN, False)
+        local = [
+            matched
+            for matched in limited
+            if matched.metered.rule.on_backend_error is OnBackendError.LOCAL
+        ]
         if not local:
-            return self._decision(asked, limited[0], None, None, by, COUNTERS_DOWN)
+            return decision_of(asked, limited[0], None, None, by, COUNTERS_DOWN)
         grants = self._local.charge_now(
             tuple(take for matched in local for take in matched.charge.takes),
             best_effort=asked.best_effort,
             dedup=asked.dedup,
         )
-        return self._granted(asked, local, grants, by).decision
+        return granted(asked, local, grants, by).decision
 
-    def _granted(
-        self, asked: Asked, quotas: list[Matched], grants: Sequence[Grant], by: DecidedBy
-    ) -> Charged:
-        """By the first refusal, else by the grant with the least left."""
-        owners = [(matched, take) for matched in quotas for take in matched.charge.takes]
-        refused = first_refusal(grants)
-        if refused is None:
-            at = tightest(grants)
-            (matched, take), grant = owners[at], grants[at]
-            reason = COUNTERS_DOWN if by is DecidedBy.FALLBACK else ""
-            return Charged(self._decision(asked, matched, take, grant, by, reason))
-        (matched, take), grant = owners[refused], grants[refused]
-        reason = exhausted(matched.metered.rule.name, take, grant)
-        refusing = tuple(
-            owner for (owner, _), other in zip(owners, grants, strict=True) if not other.granted
-        )
-        return Charged(
-            self._decision(asked, matched, take, grant, by, reason, allowed=False), refusing
-        )
-
-    def _decision(
-        self,
-        asked: Asked,
-        matched: Matched,
-        take: Take | None,
-        grant: Grant | None,
-        by: DecidedBy,
-        reason: str = "",
-        allowed: bool = True,
-    ) -> Decision:
-        rule, charge = matched.metered.rule, matched.charge
-        decision = Decision(
-            id=asked.id,
-            allowed=allowed,
-            decided_by=by,
-            rule=rule.name,
-            rule_version=rule.version,
-            snapshot_version=asked.snapshot.version,
-            reason=reason,
-            http_status=rule.http_status,
-            limit=take.quota.limit if take else -1,
-            remaining=grant.remaining if grant else -1,
-            window_us=take.quota.window_us if take else -1,
-            reset_us=grant.reset_us if grant else -1,
-            retry_after_us=grant.retry_after_us if grant else -1,
-            quota_key=charge.shown,
-            attributes=matched.metered.recorded(asked.values),
-            granted=grant.amount if grant else -1,
-            override=charge.limits.override,
-            response_headers=() if allowed else matched.metered.told,
-            beside=asked.beside,
-        )
-        return self._headed(asked, decision) if allowed and asked.headers else decision
-
-    def _passed(self, asked: Asked) -> Decision:
-        """By no rule."""
-        version = asked.snapshot.version
-        decision = Decision(
-            asked.id, True, DecidedBy.DEFAULT, snapshot_version=version, beside=asked.beside
-        )
-        return self._headed(asked, decision) if asked.headers else decision
-
-    def _headed(self, asked: Asked, decision: Decision) -> Decision:
+    def _finished(self, asked: Asked, decision: Decision) -> Decision:
+        """With what header rules change of a request that passes."""
+        if not asked.headers or not decision.allowed:
+            return decision
         request: list[HeaderOperation] = []
         response: list[HeaderOperation] = []
         for headers in asked.headers:
@@ -315,17 +239,15 @@ class Engine:
         return decision._replace(request_headers=tuple(request), response_headers=tuple(response))
 
 
-def applicable(
-    snapshot: Snapshot, values: Mapping[str, Value]
+def with_derived(
+    snapshot: Snapshot, found: Candidates, values: Mapping[str, Value]
 ) -> tuple[Mapping[str, Value], Candidates]:
-    """The attributes, with those that rules derive, and the rules that may match them."""
-    destination = values.get("destination.service")
-    found = snapshot.candidates(destination)
-    if not found.derivations:
-        return values, found
-    values = derive(found.derivations, values)
-    known = values.get("destination.service")
-    return values, found if known == destination else snapshot.candidates(known)
+    """Also the attributes that rules derive, and the rules of the destination known then."""
+    derived = derive(found.derivations, values)
+    destination = derived.get("destination.service")
+    if destination == values.get("destination.service"):
+        return derived, found
+    return derived, snapshot.candidates(destination)
 
 
 def matching(metered: Sequence[Metered], values: Mapping[str, Value], hits: int) -> list[Matched]:
@@ -335,21 +257,3 @@ def matching(metered: Sequence[Metered], values: Mapping[str, Value], hits: int)
         for compiled in metered
         if compiled.match.test(values)
     ]
-
-
-def policy_of(matched: Matched) -> OnBackendError:
-    return matched.metered.rule.on_backend_error
-
-
-def first_refusal(grants: Sequence[Grant]) -> int | None:
-    return next((index for index, grant in enumerate(grants) if not grant.granted), None)
-
-
-def tightest(grants: Sequence[Grant]) -> int:
-    return min(range(len(grants)), key=lambda index: grants[index].remaining)
-
-
-def exhausted(rule: str, take: Take, grant: Grant) -> str:
-    if grant.retry_after_us < 0:
-        return f"{take.amount} is more than quota {rule} ever grants"
-    return f"quota {rule} is exhausted"

@@ -16,7 +16,7 @@ from policy.results import HeaderOperation
 Values = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
     """A rule ready to be asked. `reads`: every attribute that it may read."""
 
@@ -37,14 +37,14 @@ class Compiled:
         return recorded(self.reads, bag)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Derivation(Compiled):
     """Adds attributes. Each value raises one of FAULTS where it has none."""
 
     attributes: tuple[tuple[str, str | None, Callable[[Values], Value]], ...]  # name, entry, value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Gate(Compiled):
     """Refuses by itself: `refuses` gives the reason, or None to let a matching request pass."""
 
@@ -56,7 +56,7 @@ class Gate(Compiled):
         return refusal_headers(self.rule)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metered(Compiled):
     """Charges counters."""
 
@@ -68,7 +68,7 @@ class Metered(Compiled):
         return refusal_headers(self.rule)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Headers(Compiled):
     """Changes headers of what passes."""
 
