@@ -112,7 +112,13 @@ class Meter:
             shown_key(counted_by),
             limits,
             amount,
-            takes(self.name, "", limits.quotas, counted_by, amount),
+            takes(
+                self.name,
+                f"{limits.override}." if limits.override else "",
+                limits.quotas,
+                counted_by,
+                amount,
+            ),
             takes(self.name, "draft-", self.draft, counted_by, amount) if self.draft else (),
         )
 

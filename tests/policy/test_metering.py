@@ -58,6 +58,15 @@ PER_USER = quota(
 )
 
 
+def test_an_overrides_counters_can_be_told_from_the_rules() -> None:
+    engine = deciding(PER_USER)
+    keys = [
+        engine.matching_quotas(AttributeBag({"source.user": user}))[0].charge.takes[0].key
+        for user in ("bob", "ann")
+    ]
+    assert [key.split(":")[3] for key in keys] == ["0", "ann.0"]
+
+
 @pytest.mark.parametrize(
     ("service", "user", "limit", "name"),
     [
