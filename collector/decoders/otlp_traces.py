@@ -1,7 +1,6 @@
 """OTLP traces: an ExportTraceServiceRequest's spans as rows of `spans`.
 
-Envoy sends every attribute as a string, `http.status_code: "200"` too.
-Source: opentelemetry/proto/trace/v1/trace.proto; HTTP semantic conventions 1.20 and before.
+Source: opentelemetry/proto/trace/v1/trace.proto.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from collector.decoders.decoded import Collected, DeadLetter
 from collector.decoders.lenient import Unreadable, parse
 from collector.decoders.limits import MAX_EVENTS, Reason, refused_span
 from collector.decoders.skeleton import read_skeleton
+from collector.decoders.span_rules import http_status, is_failure, service_name, span_weight
 from collector.decoders.text import cut, texts
 from collector.model import Report
 from collector.store.tables import Event, SpanRow
@@ -24,8 +24,6 @@ SELF_PARENT = "meshmeter.self_parent"
 DROPPED_EVENTS = "meshmeter.dropped_events"
 STATUS_MESSAGE = "otel.status_description"  # where exporters without such a field put it
 
-STATUS_KEYS = ("http.response.status_code", "http.status_code")
-SERVER_OR_CLIENT = (Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT)
 MAX_TIME_NS = 2**63 - 1  # what DateTime64(9) holds
 
 
@@ -34,7 +32,7 @@ def decode(report: Report, out: Collected) -> None:
     received_ns = report.received_ns
     for resource, spans in resources(report, out):
         attributes = texts(resource.attributes)
-        service = attributes.get("service.name") or "unknown"
+        service = service_name(attributes)
         for span in spans:
             refusal = refused_span(
                 span.trace_id, span.span_id, span.start_time_unix_nano, received_ns
@@ -63,34 +61,26 @@ def row(span: Span, service: str, resource: dict[str, str]) -> SpanRow:
         if span.status.message:
             attributes[STATUS_MESSAGE] = cut(span.status.message)
     kind = span.kind
-    http_status = status_of(attributes)
-    failed = http_status >= 500 and kind in SERVER_OR_CLIENT
+    name = cut(span.name)
+    answered = http_status(attributes)
+    failed = is_failure(answered, kind)
     return SpanRow(
         time=start_ns,
         trace_id=span.trace_id,
         span_id=span_id,
         parent_id=parent_id,
         service=service,
-        name=cut(span.name),
+        name=name,
         kind=kind if -128 <= kind < 128 else 0,
         status=status if -128 <= status < 128 else 0,
         error=int(failed or status == Status.STATUS_CODE_ERROR),
-        http_status=http_status,
+        http_status=answered,
         duration_ns=duration_ns,
         attributes=attributes,
         resource=resource,
         events=events(span, attributes) if span.events else [],
-        weight=1.0,
+        weight=span_weight(kind, name, attributes),
     )
-
-
-def status_of(attributes: dict[str, str]) -> int:
-    """0 when there is none; Envoy says "0" of a request that got no answer."""
-    for key in STATUS_KEYS:
-        text = attributes.get(key)
-        if text and len(text) == 3 and text.isascii() and text.isdigit():
-            return int(text)
-    return 0
 
 
 def events(span: Span, attributes: dict[str, str]) -> list[Event]:

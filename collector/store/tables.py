@@ -27,6 +27,7 @@ class SpanRow(NamedTuple):
     resource: dict[str, str]
     events: list[Event]
     weight: float
+    shared: int = 0
 
 
 class RequestRow(NamedTuple):

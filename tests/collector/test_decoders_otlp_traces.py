@@ -52,6 +52,7 @@ def test_a_span_is_a_row():
         "resource": {"service.name": "b.default"},
         "events": [],
         "weight": 1.0,
+        "shared": 0,
         "_group": 1,
     }
 
@@ -61,25 +62,25 @@ def test_envoys_status_code_is_a_string_and_counts():
     assert (row["http_status"], row["error"]) == (503, 1)
 
 
-@pytest.mark.parametrize("code", ["0", "", "-12", "٢٠٠", "2000", "OK", "1e2"])
-def test_a_status_code_that_is_none_is_none(code):
-    row = only(decode(span(attributes=[text("http.status_code", code)])))
-    assert (row["http_status"], row["error"]) == (0, 0)
-
-
 def test_a_status_code_may_be_a_number():
     attribute = KeyValue(key="http.response.status_code", value=AnyValue(int_value=404))
     row = only(decode(span(attributes=[attribute])))
     assert (row["http_status"], row["error"]) == (404, 0)
 
 
-@pytest.mark.parametrize(
-    ("kind", "error"), [("SERVER", 1), ("CLIENT", 1), ("INTERNAL", 0), ("PRODUCER", 0)]
-)
-def test_a_status_of_500_is_an_error_of_servers_and_clients(kind, error):
-    kind_value = Span.SpanKind.Value(f"SPAN_KIND_{kind}")
-    row = only(decode(span(kind=kind_value, attributes=[text("http.status_code", "500")])))
-    assert row["error"] == error
+def test_a_proxys_own_check_is_kept_and_weighs_nothing():
+    check = "async envoy.service.auth.v3.Authorization.Check egress"
+    row = only(decode(span(name=check, kind=Span.SPAN_KIND_CLIENT)))
+    assert (row["name"], row["weight"]) == (check, 0)
+
+
+def test_a_proxy_of_a_shared_name_has_its_workloads():
+    request = traces(span(), service="linkerd-proxy")
+    resource = request.resource_spans[0].resource
+    resource.attributes.append(text("linkerd.io/proxy-deployment", "books"))
+    row = only(decode_group([report(request)], 1))
+    assert row["service"] == "books"
+    assert row["resource"]["service.name"] == "linkerd-proxy"
 
 
 def test_a_span_that_says_error_is_one_and_its_message_is_kept():

@@ -91,6 +91,21 @@ def test_what_nobody_reports_is_read_of_spans(store, now_ns):
     assert dict(root.counts) == {bucket(80 * MS): 1}
 
 
+def test_halves_of_a_shared_span_are_caller_and_called(store, now_ns):
+    at_ns = now_ns - 10 * SECOND
+    rows = [
+        span(at_ns, "web", 1, 0, kind=3, shared=0, duration_ns=80 * MS),
+        span(at_ns, "a", 1, 0, kind=2, shared=1, duration_ns=4 * MS),
+        span(at_ns, "a", 2, 1, kind=1, shared=0, duration_ns=3 * MS),
+        span(at_ns, "c", 3, 1, kind=2, shared=0, weight=0.0),
+    ]
+    insert(store, "spans", rows)
+    window = now_ns - 60 * SECOND, now_ns
+    assert [dict(m.counts) for m in latency(store, *window, "web").moments] == [{bucket(4 * MS): 1}]
+    assert latency(store, *window, destination="web").moments == []
+    assert latency(store, *window, "a").moments == []
+
+
 def test_spans_add_nothing_to_what_is_reported(store, now_ns):
     at_ns = now_ns - 10 * SECOND
     insert(store, "spans", [span(at_ns, "a", 1, 0), span(at_ns, "b", 2, 1)])

@@ -114,6 +114,64 @@ def test_spans_add_nothing_to_an_edge_that_is_reported(store, now_ns):
     assert (edge.reporter, edge.requests) == ("source", 3)
 
 
+def told(store, now_ns):
+    return [edge[:4] for edge in service_graph(store, now_ns - 60 * SECOND, now_ns)]
+
+
+def test_a_call_told_by_both_sides_in_spans_is_one(store, now_ns):
+    at_ns = now_ns - SECOND
+    rows = [
+        span(at_ns, "a.shop", 1, 0),
+        span(at_ns, "a.shop", 2, 1, kind=3),  # the caller's program
+        span(at_ns, "a.shop", 3, 2, kind=3),  # its sidecar
+        span(at_ns, "b.shop", 4, 3),  # the sidecar at the other end
+        span(at_ns, "b.shop", 5, 4),  # the program called
+        span(at_ns, "b.shop", 6, 5, kind=1),
+    ]
+    insert(store, "spans", rows)
+    assert told(store, now_ns) == [("a.shop", "b.shop", "spans", 1)]
+
+
+def test_a_client_is_not_called_by_the_service_of_its_parent(store, now_ns):
+    rows = [span(now_ns - 1, "a.shop", 1, 0), span(now_ns - 1, "proxy", 2, 1, kind=3)]
+    insert(store, "spans", rows)
+    assert told(store, now_ns) == []
+
+
+def test_halves_of_a_shared_span_are_caller_and_called(store, now_ns):
+    at_ns = now_ns - SECOND
+    rows = [
+        span(at_ns, "web", 1, 0, kind=3, shared=0),
+        span(at_ns, "a.shop", 1, 0, kind=2, shared=1),
+        span(at_ns, "a.shop", 2, 1, kind=1, shared=0),
+        span(at_ns, "a.shop", 3, 2, kind=3, shared=0),
+        span(at_ns, "b.shop", 3, 2, kind=2, shared=1),
+        span(at_ns, "b.shop", 4, 3, kind=2, shared=0),
+        span(at_ns, "c.shop", 5, 3, kind=2, shared=0),
+    ]
+    insert(store, "spans", rows)
+    assert sorted(told(store, now_ns)) == [
+        ("a.shop", "b.shop", "spans", 1),
+        ("b.shop", "c.shop", "spans", 1),
+        ("web", "a.shop", "spans", 1),
+    ]
+
+
+def test_a_shared_span_within_a_service_is_no_call(store, now_ns):
+    rows = [
+        span(now_ns - 1, "a.shop", 1, 0, kind=3, shared=0),
+        span(now_ns - 1, "a.shop", 1, 0, kind=2, shared=1),
+    ]
+    insert(store, "spans", rows)
+    assert told(store, now_ns) == []
+
+
+def test_what_weighs_nothing_is_no_call(store, now_ns):
+    rows = [span(now_ns - 1, "a.shop", 1, 0), span(now_ns - 1, "b.shop", 2, 1, weight=0.0)]
+    insert(store, "spans", rows)
+    assert told(store, now_ns) == []
+
+
 def test_names_are_only_names(store, now_ns):
     name = "'; DROP TABLE requests; --%s{rollup}"
     insert(store, "requests", [request(now_ns - 1, name, "b.shop")])

@@ -58,7 +58,7 @@ FROM
         UNION ALL
         SELECT
             intDiv(toUnixTimestamp(callee.time), %(step_s)s) * %(step_s)s AS step_s,
-            caller.service AS source,
+            if(callee.shared OR caller.server = '', caller.client, caller.server) AS source,
             callee.service AS destination,
             toInt8(0) AS teller,
             sum(callee.weight * every) AS requests,
@@ -70,7 +70,8 @@ FROM
             SELECT
                 time,
                 trace_id,
-                parent_id,
+                shared,
+                if(shared, span_id, parent_id) AS caller_id,
                 service,
                 kind,
                 error,
@@ -78,25 +79,30 @@ FROM
                 floor(log2(greatest(duration_ns, 1000) / 1000.) * 8) AS octave8,
                 toUInt8(least(255, greatest(0, toInt64(octave8)))) AS bucket
             FROM spans
-            WHERE sipHash64(trace_id) %% every = 0
+            WHERE kind NOT IN (3, 4) AND weight > 0 AND sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
                 AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
                 AND (%(destination)s = '' OR service = %(destination)s)
         ) AS callee
         LEFT ANY JOIN
         (
-            SELECT trace_id, span_id, service
+            SELECT
+                trace_id,
+                span_id,
+                anyIf(service, kind IN (3, 4)) AS client,
+                anyIf(service, kind NOT IN (3, 4)) AS server
             FROM spans
             WHERE sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time)
                     >= toStartOfFiveMinutes(toDateTime(%(start_s)s - 3600))
                 AND time >= toDateTime64(%(start_s)s - 3600, 9)
                 AND time < toDateTime64(%(end_s)s, 9)
+            GROUP BY trace_id, span_id
         ) AS caller
-        ON callee.trace_id = caller.trace_id AND callee.parent_id = caller.span_id
-        WHERE caller.service != callee.service
-            AND (caller.service != '' OR callee.kind IN (2, 5))
-            AND (%(source)s = '' OR caller.service = %(source)s)
+        ON callee.trace_id = caller.trace_id AND callee.caller_id = caller.span_id
+        WHERE source != callee.service
+            AND (source != '' OR callee.kind IN (2, 5))
+            AND (%(source)s = '' OR source = %(source)s)
         GROUP BY step_s, source, destination
     )
 )

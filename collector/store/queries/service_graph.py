@@ -7,9 +7,11 @@ from collector.store.queries.rollups import window
 
 # A call is told of by the sidecar at its destination, by the one at its source, by both, or only
 # by spans. The best teller of an edge is heard alone (LIMIT 1 BY): what two tell is never added.
-# A span whose parent belongs to another service is a call between the two. Callers are looked for
-# an hour further back than calls: a parent starts before its child. Of more than 2 million spans
-# one trace in `every` is read, and counts for that many.
+# A span whose parent belongs to another service is a call between the two, but for the caller's own
+# kinds, client and producer, and for checks, which weigh nothing. A shared span's caller has the
+# same id, not the parent's; and what has a shared span for a parent was called by its server.
+# Callers are looked for an hour further back than calls: a parent starts before its child. Of more
+# than 2 million spans one trace in `every` is read, and counts for that many.
 # toDateTime64, since a DateTime64 compared with a DateTime loses its fraction, and rows an end's
 # second. Percentiles: see migrations/clickhouse/0002_edges.sql for the buckets.
 SQL = """
@@ -53,7 +55,7 @@ FROM
         GROUP BY source, destination, teller
         UNION ALL
         SELECT
-            caller.service AS source,
+            if(callee.shared OR caller.server = '', caller.client, caller.server) AS source,
             callee.service AS destination,
             toInt8(0) AS teller,
             sum(callee.weight * every) AS requests,
@@ -64,29 +66,36 @@ FROM
         (
             SELECT
                 trace_id,
-                parent_id,
+                shared,
+                if(shared, span_id, parent_id) AS caller_id,
                 service,
                 error,
                 weight,
                 floor(log2(greatest(duration_ns, 1000) / 1000.) * 8) AS octave8,
                 toUInt8(least(255, greatest(0, toInt64(octave8)))) AS bucket
             FROM spans
-            WHERE parent_id != 0 AND sipHash64(trace_id) %% every = 0
+            WHERE kind NOT IN (3, 4) AND weight > 0 AND caller_id != 0
+                AND sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
                 AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
         ) AS callee
         ALL INNER JOIN
         (
-            SELECT trace_id, span_id, service
+            SELECT
+                trace_id,
+                span_id,
+                anyIf(service, kind IN (3, 4)) AS client,
+                anyIf(service, kind NOT IN (3, 4)) AS server
             FROM spans
             WHERE sipHash64(trace_id) %% every = 0
                 AND toStartOfFiveMinutes(time)
                     >= toStartOfFiveMinutes(toDateTime(%(start_s)s - 3600))
                 AND time >= toDateTime64(%(start_s)s - 3600, 9)
                 AND time < toDateTime64(%(end_s)s, 9)
+            GROUP BY trace_id, span_id
         ) AS caller
-        ON callee.trace_id = caller.trace_id AND callee.parent_id = caller.span_id
-        WHERE caller.service != callee.service
+        ON callee.trace_id = caller.trace_id AND callee.caller_id = caller.span_id
+        WHERE source != '' AND source != callee.service
         GROUP BY source, destination
     )
     ORDER BY teller DESC

@@ -1,0 +1,82 @@
+"""What spans of every protocol are made to agree on, whoever sent them.
+
+Sources: HTTP semantic conventions 1.20 and before; the names and tags of Envoy's, Traefik's and
+Linkerd's own spans, read off the wire.
+"""
+
+from collections.abc import Mapping
+
+SERVER, CLIENT = 2, 3  # OTLP's SpanKind
+
+# Envoy and Linkerd send every attribute as text; the last is Linkerd 1's.
+STATUS_KEYS = ("http.response.status_code", "http.status_code", "http.rsp.status")
+
+UNKNOWN = "unknown"
+# Names of programs that stand before many services: which one, the resource says elsewhere.
+SHARED_NAMES = frozenset({"", "envoy", "istio-proxy", "linkerd-proxy", UNKNOWN})
+UNNAMED_PREFIX = "unknown_service"  # an OpenTelemetry SDK that was told no name
+WORKLOAD_KEYS = (
+    "linkerd.io/proxy-deployment",
+    "linkerd.io/proxy-statefulset",
+    "linkerd.io/proxy-daemonset",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+    "app.kubernetes.io/name",
+    "app",
+)
+NAMESPACE_KEYS = ("linkerd.io/workload-ns", "k8s.namespace.name", "service.namespace")
+
+ENVOYS_CALL = "async envoy.service."  # and the gRPC method it asks, such as a check
+CHECK_TAGS = ("ext_authz_status", "ratelimit_status")
+TRAEFIKS_CHECK = "AuthRequest"
+CHECK_PATH = "/v1/check"  # where Traefik asks us
+URL_KEYS = ("url.full", "http.url")
+
+
+def http_status(attributes: Mapping[str, str]) -> int:
+    """0 when there is none; Envoy says "0" of a request that got no answer."""
+    for key in STATUS_KEYS:
+        text = attributes.get(key)
+        if text and len(text) == 3 and text.isascii() and text.isdigit():
+            return int(text)
+    return 0
+
+
+def is_failure(status: int, kind: int) -> bool:
+    """By its HTTP status alone."""
+    return status >= 500 and kind in (SERVER, CLIENT)
+
+
+def service_name(resource: Mapping[str, str]) -> str:
+    """`service.name`, or `workload.namespace` where that name is shared and the workload told."""
+    name = resource.get("service.name", "")
+    if name not in SHARED_NAMES and not name.startswith(UNNAMED_PREFIX):
+        return name
+    workload = first(resource, WORKLOAD_KEYS)
+    namespace = first(resource, NAMESPACE_KEYS)
+    if workload and namespace:
+        return f"{workload}.{namespace}"
+    return workload or name or UNKNOWN
+
+
+def first(found: Mapping[str, str], keys: tuple[str, ...]) -> str:
+    return next((found[key] for key in keys if found.get(key)), "")
+
+
+def span_weight(kind: int, name: str, attributes: Mapping[str, str]) -> float:
+    """How many of the mesh's requests a span stands for: none, if it is a proxy's own check.
+
+    Such a span is in its trace and in no graph.
+    """
+    return 0.0 if kind == CLIENT and is_check(name, attributes) else 1.0
+
+
+def is_check(name: str, attributes: Mapping[str, str]) -> bool:
+    if name.startswith(ENVOYS_CALL) or any(tag in attributes for tag in CHECK_TAGS):
+        return True
+    if name != TRAEFIKS_CHECK:
+        return False
+    return CHECK_PATH in first(attributes, URL_KEYS)
