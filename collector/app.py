@@ -18,6 +18,7 @@ from collector.frontends import GRPC, HTTP
 from collector.frontends.rules_api import rules_router
 from collector.internal import router as internal_router
 from collector.outbox import Outbox, OutboxMetrics
+from collector.own import Own
 from collector.reporter import OutboxReporter
 from collector.services import Services
 from collector.settings import Settings
@@ -70,7 +71,10 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         reporter = OutboxReporter(outbox)
         decisions = DecisionLog(reporter)
         owned.push_async_callback(decisions.close)
-        checker = EngineChecker(engine, decisions, settings.allow_sample)
+        own = Own(
+            (settings.http, settings.grpc, settings.dashboard), settings.own_services.split(",")
+        )
+        checker = EngineChecker(engine, decisions, settings.allow_sample, own)
         yield Parts(Services(checker, reporter), outbox, rules, keeper)
 
 

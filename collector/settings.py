@@ -51,6 +51,10 @@ class Settings:
     rls_deadline_s: float = setting(0.008, "longest wait for the counters in a rate limit check, s")
     check_deadline_s: float = setting(0.025, "longest wait for the counters in other checks, s")
     allow_sample: float = setting(0.01, "share of allowed decisions recorded; denials always are")
+    own_services: str = setting(
+        "",
+        "destination.service of sidecars before meshmeter, by comma: no rule is asked about them",
+    )
     rules_poll_s: float = setting(0.5, "how often a collector looks for changed rules, s")
     store_memory_bytes: int = setting(2 * 1024**3, "memory cap of the embedded ClickHouse, bytes")
 

@@ -102,6 +102,11 @@ class Engine:
             return self._counted_beside(asked, quotas, shadow, drafts)
         return self._counted(asked, quotas) if quotas else self._finished(asked, passed(asked))
 
+    def let_pass(self) -> Decision:
+        """Allowed without asking any rule."""
+        version = self._snapshot.version if self._snapshot else 0
+        return Decision(self._id(), True, DecidedBy.OWN, snapshot_version=version)
+
     def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
         """The quotas in force for such requests, by (priority, name); nothing is charged.
 

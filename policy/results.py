@@ -12,6 +12,7 @@ class DecidedBy(StrEnum):
     DEFAULT = "default"  # no rule matched: allowed
     DENY = "deny"  # a rule that refuses by itself: deny, list, authorization
     QUOTA = "quota"  # a quota rule, by its counters
+    OWN = "own"  # no rule was asked: it is for meshmeter itself
     FALLBACK = "fallback"  # a quota rule whose counters did not answer in time
 
 

@@ -64,7 +64,7 @@ class CheckAnswer(BaseModel):
 
     id: str
     allowed: bool
-    decided_by: str = Field(description="default, deny, quota or fallback")
+    decided_by: str = Field(description="default, deny, quota, fallback or own")
     rule: str
     rule_version: int
     snapshot_version: int
