@@ -6,6 +6,7 @@ from typing import NamedTuple
 from policy.errors import InvalidRule
 from policy.expression import compile_match
 from policy.kinds import AnyRule, Mode
+from policy.lists import HeldLists
 from policy.stages import Compiled, Derivation, Gate, Headers, Metered
 
 
@@ -68,15 +69,22 @@ def candidates(rules: Iterable[Compiled]) -> Candidates:
     )
 
 
-def compile_rule(rule: AnyRule) -> Compiled:
+def compile_rule(rule: AnyRule, lists: HeldLists) -> Compiled:
     """Raises InvalidRule."""
-    return rule.compile(compile_match(rule.match))
+    return rule.compile(compile_match(rule.match), lists)
 
 
 def compile_snapshot(
-    rules: Iterable[AnyRule], version: int, previous: Snapshot | None = None
+    rules: Iterable[AnyRule],
+    version: int,
+    previous: Snapshot | None = None,
+    lists: HeldLists | None = None,
 ) -> Snapshot:
-    """Rules that are in `previous` unchanged are taken from it. Raises InvalidRule, naming one."""
+    """Rules that are in `previous` unchanged are taken from it. Raises InvalidRule, naming one.
+
+    `lists` are those that rules name; without, none was ever fetched.
+    """
+    lists = lists or HeldLists()
     known = previous.rules if previous else {}
     compiled: dict[str, Compiled] = {}
     for rule in rules:
@@ -84,7 +92,7 @@ def compile_snapshot(
             continue
         old = known.get(rule.name)
         try:
-            compiled[rule.name] = old if old and old.rule == rule else compile_rule(rule)
+            compiled[rule.name] = old if old and old.rule == rule else compile_rule(rule, lists)
         except InvalidRule as error:
             raise error.within(f"/{rule.name}") from error
     return Snapshot(version, compiled)

@@ -22,6 +22,7 @@ from collector.services import Checker, Dedup
 from policy.attributes import bag_from_json
 from policy.errors import Conflict
 from policy.kinds import AnyRule, Mode
+from policy.lists import HeldLists
 from policy.results import Decision
 from policy.rules import rule_from_json, rule_to_json
 from policy.snapshot import compile_rule
@@ -109,7 +110,7 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
     @api.post("/rules/validate", tags=["rules"], response_model=Validity)
     async def validate_rule(body: RuleBody) -> Validity:
         """Say whether a rule would be taken; nothing is stored."""
-        compiled = compile_rule(body)
+        compiled = compile_rule(body, HeldLists())
         reads = [name if key is None else f"{name}[{key}]" for name, key in compiled.reads]
         return Validity(
             valid=True, kind=body.kind, reads=reads, destination=compiled.match.service or ""

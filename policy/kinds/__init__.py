@@ -5,6 +5,7 @@ from policy.kinds.authorization import AuthorizationRule
 from policy.kinds.deny import DenyRule
 from policy.kinds.derive import DeriveRule
 from policy.kinds.headers import HeadersRule
+from policy.kinds.listed import ListRule
 from policy.kinds.quota import QuotaRule
 
 __all__ = [
@@ -14,17 +15,19 @@ __all__ = [
     "DenyRule",
     "DeriveRule",
     "HeadersRule",
+    "ListRule",
     "Mode",
     "OnBackendError",
     "QuotaRule",
     "Rule",
 ]
 
-AnyRule = AuthorizationRule | DenyRule | DeriveRule | HeadersRule | QuotaRule
+AnyRule = AuthorizationRule | DenyRule | DeriveRule | HeadersRule | ListRule | QuotaRule
 KINDS: dict[str, type[AnyRule]] = {
     "authorization": AuthorizationRule,
     "deny": DenyRule,
     "derive": DeriveRule,
     "headers": HeadersRule,
+    "list": ListRule,
     "quota": QuotaRule,
 }

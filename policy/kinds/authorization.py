@@ -12,6 +12,7 @@ from pydantic import Field
 from policy.documents import Document, Listed, Refusing, checked_by, short
 from policy.errors import InvalidRule
 from policy.expression import Match, Reference
+from policy.lists import HeldLists
 from policy.stages import Gate, Values
 
 MAX_ENTRIES = 1000
@@ -74,7 +75,7 @@ class AuthorizationRule(Refusing):
         ),
     ]
 
-    def compile(self, match: Match) -> Gate:
+    def compile(self, match: Match, _lists: HeldLists) -> Gate:
         reason = self.message or f"rule {self.name} lets nobody else pass"
         entries = [compiled(entry) for entry in self.allow]
 

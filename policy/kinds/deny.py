@@ -4,6 +4,7 @@ from typing import Literal
 
 from policy.documents import Refusing
 from policy.expression import Match
+from policy.lists import HeldLists
 from policy.stages import Gate
 
 
@@ -12,6 +13,6 @@ class DenyRule(Refusing):
 
     kind: Literal["deny"] = "deny"
 
-    def compile(self, match: Match) -> Gate:
+    def compile(self, match: Match, _lists: HeldLists) -> Gate:
         reason = self.message or f"denied by rule {self.name}"
         return Gate(self, match, match.reads, lambda _values: reason)

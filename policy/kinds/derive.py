@@ -10,6 +10,7 @@ from policy.attributes import VOCABULARY, ValueType
 from policy.documents import Rule, checked_by, pointer
 from policy.errors import InvalidRule
 from policy.expression import Match, compile_expression
+from policy.lists import HeldLists
 from policy.stages import Derivation
 
 MAX_ATTRIBUTES = 32
@@ -54,7 +55,7 @@ class DeriveRule(Rule):
         ),
     ]
 
-    def compile(self, match: Match) -> Derivation:
+    def compile(self, match: Match, _lists: HeldLists) -> Derivation:
         setters, reads = [], list(match.reads)
         for name, text in self.attributes.items():
             attribute, entry, _ = target(name)

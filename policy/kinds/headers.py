@@ -15,6 +15,7 @@ from policy.documents import (
 )
 from policy.errors import InvalidRule
 from policy.expression import Match
+from policy.lists import HeldLists
 from policy.results import HeaderOperation
 from policy.stages import Headers
 
@@ -61,7 +62,7 @@ class HeadersRule(Rule):
                 raise fault(InvalidRule(place, "no sidecar can remove a response's header"))
         return self
 
-    def compile(self, match: Match) -> Headers:
+    def compile(self, match: Match, _lists: HeldLists) -> Headers:
         return Headers(self, match, match.reads, prepared(self.request), prepared(self.response))
 
 

@@ -17,6 +17,7 @@ from policy.documents import (
 )
 from policy.errors import InvalidRule
 from policy.expression import Match, compile_dimension, compile_expression
+from policy.lists import HeldLists
 from policy.meter import Limits, Meter, Override, Overrides, Term
 from policy.quota import ALGORITHMS, Quota
 from policy.stages import Metered
@@ -221,7 +222,7 @@ class QuotaRule(Limited, Limiting):
                     raise fault(InvalidRule(where, "is none of the rule's dimensions"))
         return self
 
-    def compile(self, match: Match) -> Metered:
+    def compile(self, match: Match, _lists: HeldLists) -> Metered:
         dimensions = tuple(compile_dimension(text) for text in self.dimensions)
         reads = [*match.reads, *(read for found in dimensions for read in found.reads)]
         price: Any = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from policy.attributes import AttributeBag
 from policy.engine import Engine
+from policy.lists import HeldLists
 from policy.quota.memory import MemoryCounters
 from policy.results import Decision
 from policy.rules import rule_from_json
@@ -17,11 +18,15 @@ NOON_US = 1_700_006_400_000_000
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def deciding(*documents: Mapping[str, Any], counters: Any = None) -> Engine:
+def deciding(
+    *documents: Mapping[str, Any], counters: Any = None, lists: HeldLists | None = None
+) -> Engine:
     """An engine with these rules, written as JSON."""
     still = MemoryCounters(lambda: NOON_US)
     rules = [rule_from_json(document) for document in documents]
-    return Engine(counters or still, compile_snapshot(rules, 1), MemoryCounters(lambda: NOON_US))
+    return Engine(
+        counters or still, compile_snapshot(rules, 1, None, lists), MemoryCounters(lambda: NOON_US)
+    )
 
 
 def decide(

@@ -16,6 +16,9 @@ WHOLE: dict[str, dict[str, Any]] = {
         "request": [{"operation": "remove", "name": "x-secret"}],
         "response": [{"operation": "append", "name": "via", "value": "mesh"}],
     },
+    "list": {
+        "type": "deny", "value": "source.ip", "entry_type": "cidr", "entries": ["10.0.0.0/8"],
+    },
     "quota": {
         "limits": [
             {"limit": 5, "window": 1}, {"limit": 9, "window": 60, "algorithm": "fixed-window"},
@@ -80,6 +83,18 @@ def test_a_rule_of_each_kind_goes_to_json_and_back(kind: str) -> None:
             {"response": [{"operation": "remove", "name": "a"}]},
             "/response/0/operation",
         ),
+        ("list", {"type": "maybe"}, "/type"),
+        ("list", {"value": "request.size"}, "/value"),
+        ("list", {"value": ""}, "/value"),
+        ("list", {"entries": ["10.0.0.0/8", "ten"]}, "/entries/1"),
+        ("list", {"entries": ["("], "entry_type": "regex"}, "/entries/0"),
+        ("list", {"entry_type": "glob"}, "/entry_type"),
+        ("list", {"case_insensitive": True}, "/case_insensitive"),
+        ("list", {"list": "bad"}, "/entries"),
+        ("list", {"entries": None}, "/entries"),
+        ("list", {"entries": None, "list": "bad"}, "/list"),
+        ("list", {"entries": None, "list": "No"}, "/list"),
+        ("list", {"on_unavailable": "maybe"}, "/on_unavailable"),
         ("quota", {"limits": [{"limit": 5}]}, "/limits/0/window"),
         ("quota", {"limits": [{"limit": 0, "window": 1}]}, "/limits/0/limit"),
         ("quota", {"limit": 5, "window": 1}, "/limit"),
@@ -130,11 +145,15 @@ def test_a_bad_rule_is_refused_with_its_place(
 
 
 @pytest.mark.parametrize(
-    ("kind", "missing"), [("authorization", "allow"), ("derive", "attributes")]
+    ("kind", "missing"),
+    [("authorization", "allow"), ("derive", "attributes"), ("list", "type"), ("list", "value")],
 )
 def test_a_rule_that_lacks_something_is_refused(kind: str, missing: str) -> None:
     with pytest.raises(InvalidRule) as refusal:
-        rule_from_json({"kind": kind, "name": "one"})
+        rule_from_json(
+            {"kind": kind, "name": "one"}
+            | {key: value for key, value in WHOLE[kind].items() if key != missing}
+        )
     assert (refusal.value.place, refusal.value.reason) == (f"/{missing}", "is required")
 
 
