@@ -99,7 +99,7 @@ class SnapshotKeeper:
         present = self._engine.snapshot
         if present and self._store.version() == present.version:
             return None
-        version, rules = self._store.load()
+        version, rules, _ = self._store.load()
         snapshot = compile_snapshot(rules, version, present)
         try:
             write_last_good(self._file, version, rules)

@@ -5,13 +5,17 @@ PolicyError
 ├── InvalidAttribute   the asker's: an attribute that cannot be read
 ├── EvaluationFailed   an expression has no value for this bag
 ├── UnknownRule        no rule of that name
-├── NameTaken          a rule of that name exists
-├── Conflict           the rule has changed since it was read
+├── UnknownList        no list of that name
+├── NameTaken          a rule or list of that name exists
+├── Conflict           the rule or list has changed since it was read
+├── ListInUse          rules name the list that was to be deleted
 ├── NoSnapshot         no rules were ever loaded: nothing can be decided
 ├── CountersDown       the counters do not answer in time: the rule's own policy decides
 ├── UnsuitableCounters the operator's: the server would forget counters silently
 └── RulesDown          the rule database does not answer
 """
+
+from collections.abc import Sequence
 
 
 class PolicyError(Exception):
@@ -54,15 +58,29 @@ class UnknownRule(PolicyError):
         super().__init__(f"there is no rule {name!r}")
 
 
-class NameTaken(PolicyError):
+class UnknownList(PolicyError):
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is a rule {name!r} already")
+        super().__init__(f"there is no list {name!r}")
+
+
+class NameTaken(PolicyError):
+    def __init__(self, name: str, what: str = "rule") -> None:
+        super().__init__(f"there is a {what} {name!r} already")
 
 
 class Conflict(PolicyError):
-    def __init__(self, name: str, expected: int, actual: int) -> None:
+    def __init__(self, name: str, expected: int, actual: int, what: str = "rule") -> None:
         self.actual = actual
-        super().__init__(f"rule {name!r} is at version {actual}, not {expected}")
+        super().__init__(f"{what} {name!r} is at version {actual}, not {expected}")
+
+
+class ListInUse(PolicyError):
+    """`rules` names them, by name; the message at most a few."""
+
+    def __init__(self, name: str, rules: Sequence[str], shown: int = 5) -> None:
+        self.rules = rules
+        more = f" and {len(rules) - shown} more" if len(rules) > shown else ""
+        super().__init__(f"list {name!r} is used by rule {', '.join(rules[:shown])}{more}")
 
 
 class NoSnapshot(PolicyError):

@@ -21,9 +21,11 @@ from policy.errors import (
     Conflict,
     InvalidAttribute,
     InvalidRule,
+    ListInUse,
     NameTaken,
     PolicyError,
     RulesDown,
+    UnknownList,
     UnknownRule,
 )
 from policy.kinds import KINDS
@@ -32,8 +34,10 @@ MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}
 STATUS: Mapping[type[Exception], HTTPStatus] = {
     Conflict: HTTPStatus.PRECONDITION_FAILED,
+    ListInUse: HTTPStatus.CONFLICT,
     NameTaken: HTTPStatus.CONFLICT,
     RulesDown: HTTPStatus.SERVICE_UNAVAILABLE,
+    UnknownList: HTTPStatus.NOT_FOUND,
     UnknownRule: HTTPStatus.NOT_FOUND,
     Unready: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -55,6 +55,16 @@ class EntryList:
         index = self._find(value)
         return None if index < 0 else self.entries[index]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EntryList) and self._given == other._given
+
+    def __hash__(self) -> int:
+        return hash(self._given)
+
+    @property
+    def _given(self) -> tuple[EntryType, bool, tuple[str, ...]]:
+        return self.entry_type, self.case_insensitive, self.entries
+
     def __len__(self) -> int:
         return len(self.entries)
 

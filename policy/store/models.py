@@ -1,4 +1,4 @@
-"""The rows of the rule database. A row is JSON until `rule_from_json` makes it a rule."""
+"""The rows of the rule database. A row is JSON until it is made a rule or a list."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,14 +37,28 @@ class RuleRow(Base):
     changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, onupdate=now)
 
 
+class ListRow(Base):
+    """What rules ask by name: entries, or where a collector fetches them."""
+
+    __tablename__ = "lists"
+    __table_args__ = (CheckConstraint("length(name) BETWEEN 1 AND 63", name="list_name_length"),)
+
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, onupdate=now)
+
+
 class RuleChangeRow(Base):
-    """One change of one rule. `version` is the whole set's after it; before or after is null."""
+    """One change of one rule or list. `version` is the whole set's after it; before or after is
+    null."""
 
     __tablename__ = "rule_changes"
 
     version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     time: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
     actor: Mapped[str] = mapped_column(String(255))
+    resource: Mapped[str] = mapped_column(String(16), server_default="rule")
     name: Mapped[str] = mapped_column(String(63), index=True)
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -1,98 +1,93 @@
 """Rules kept in a database: each change numbered, recorded and in one transaction."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
-from sqlalchemy import select, true, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from policy.errors import Conflict, InvalidRule, NameTaken, RulesDown, UnknownRule
+from policy.errors import Conflict, InvalidRule, NameTaken, UnknownRule
+from policy.kinds import ListRule
+from policy.lists import NamedList
 from policy.rules import AnyRule, numbered, rule_from_json, rule_to_json
 from policy.snapshot import Snapshot, compile_snapshot
-from policy.store.engine import rules_engine
-from policy.store.models import RuleChangeRow, RuleRow, RuleSetRow
+from policy.store.database import (
+    Change,
+    Database,
+    Resource,
+    changes,
+    last_version,
+    next_version,
+    record,
+)
+from policy.store.lists import ListStore, missing, stored_lists
+from policy.store.models import RuleRow, RuleSetRow
 
-SET = 1  # the one row of rule_set
+NO_LISTS: Mapping[str, NamedList] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Change:
-    """`version` is the whole set's after it."""
+class RuleSet(NamedTuple):
+    """All there is, of one moment. `version` grows by one with each change."""
 
     version: int
-    time: datetime
-    actor: str
-    name: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    rules: list[AnyRule]
+    lists: list[NamedList]
 
 
 class RuleStore:
     """Safe to use from several threads. Every method raises RulesDown."""
 
     def __init__(self, url: str) -> None:
-        self._engine = rules_engine(url)
+        self._database = Database(url)
+        self.lists = ListStore(self._database)
 
     def close(self) -> None:
-        self._engine.dispose()
-
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        try:
-            with Session(self._engine) as session, session.begin():
-                yield session
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            raise RulesDown(f"the rule database does not answer: {cause}") from error
+        self._database.close()
 
     def version(self) -> int:
         """That of the whole set; it grows by one with each change."""
-        with self._session() as session:
+        with self._database.session() as session:
             return session.scalars(select(RuleSetRow.version)).one()
 
-    def load(self) -> tuple[int, list[AnyRule]]:
-        """The set's version and its rules, of one moment. Raises InvalidRule for an unfit row."""
-        both = select(RuleSetRow.version, RuleRow).outerjoin(RuleRow, true()).order_by(RuleRow.name)
-        with self._session() as session:
-            rows: Sequence[Any] = session.execute(both).all()
-            rules = [stored_rule(row) for _, row in rows if row is not None]
-            return rows[0][0], rules
+    def load(self, known: Mapping[str, NamedList] = NO_LISTS) -> RuleSet:
+        """Lists of `known` that have not changed are taken from it. Raises InvalidRule for an
+        unfit row."""
+        with self._database.session(one_moment=True) as session:
+            version = session.scalars(select(RuleSetRow.version)).one()
+            rows = session.scalars(select(RuleRow).order_by(RuleRow.name))
+            return RuleSet(version, [*map(stored_rule, rows)], stored_lists(session, known))
 
     def load_snapshot(self, previous: Snapshot | None = None) -> Snapshot:
         """Raises InvalidRule."""
-        version, rules = self.load()
-        return compile_snapshot(rules, version, previous)
+        loaded = self.load()
+        return compile_snapshot(loaded.rules, loaded.version, previous)
 
     def get(self, name: str) -> AnyRule:
         """Raises UnknownRule."""
-        with self._session() as session:
+        with self._database.session() as session:
             return stored_rule(found(session, name))
 
     def changes(self, limit: int = 100) -> list[Change]:
-        """The newest first."""
-        newest = select(RuleChangeRow).order_by(RuleChangeRow.version.desc()).limit(limit)
-        with self._session() as session:
-            return [
-                Change(row.version, row.time, row.actor, row.name, row.before, row.after)
-                for row in session.scalars(newest)
-            ]
+        """Of rules and lists, the newest first."""
+        with self._database.session() as session:
+            return changes(session, limit)
 
     def create(self, rule: AnyRule, actor: str = "") -> AnyRule:
-        """At version 1, or above that of an earlier rule of the name. Raises NameTaken."""
-        with self._session() as session:
+        """At version 1, or above that of an earlier rule of the name.
+
+        Raises NameTaken, and InvalidRule for a list that is not there.
+        """
+        with self._database.session() as session:
             set_version = next_version(session)
             if session.get(RuleRow, rule.name):
                 raise NameTaken(rule.name)
             # Never a version twice: decisions are told apart by name@version.
-            created = numbered(rule, last_version(session, rule.name) + 1)
-            session.add(
-                RuleRow(name=rule.name, version=created.version, document=rule_to_json(created))
-            )
-            record(session, set_version, actor, rule.name, None, created)
+            created = numbered(rule, last_version(session, Resource.RULE, rule.name) + 1)
+            check_lists(session, created)
+            document = rule_to_json(created)
+            session.add(RuleRow(name=rule.name, version=created.version, document=document))
+            record(session, set_version, actor, Resource.RULE, rule.name, None, document)
             return created
 
     def update(
@@ -104,37 +99,34 @@ class RuleStore:
     ) -> AnyRule:
         """What `change` makes of the present rule, stored. It may raise; then nothing is changed.
 
-        Raises UnknownRule, and Conflict when the rule is not at the `expected` version.
+        Raises UnknownRule, Conflict when the rule is not at the `expected` version, and
+        InvalidRule for a list that is not there.
         """
-        with self._session() as session:
+        with self._database.session() as session:
             set_version = next_version(session)
             row = found(session, name, expected)
-            before = stored_rule(row)
-            changed = change(before)
+            changed = change(stored_rule(row))
             if changed.name != name:
                 raise InvalidRule("/name", "a rule's name cannot be changed")
             after = numbered(changed, row.version + 1)
-            row.version, row.document = after.version, rule_to_json(after)
-            record(session, set_version, actor, name, before, after)
+            check_lists(session, after)
+            before, document = row.document, rule_to_json(after)
+            row.version, row.document = after.version, document
+            record(session, set_version, actor, Resource.RULE, name, before, document)
             return after
 
     def delete(self, name: str, expected: int | None = None, actor: str = "") -> None:
         """Raises UnknownRule, and Conflict when the rule is not at the `expected` version."""
-        with self._session() as session:
+        with self._database.session() as session:
             set_version = next_version(session)
             row = found(session, name, expected)
-            record(session, set_version, actor, name, stored_rule(row), None)
+            record(session, set_version, actor, Resource.RULE, name, row.document, None)
             session.delete(row)
 
     def list(self) -> list[AnyRule]:
         """By name."""
-        return self.load()[1]
-
-
-def next_version(session: Session) -> int:
-    """First in each transaction that writes: it takes the lock before anything was read."""
-    added = update(RuleSetRow).where(RuleSetRow.id == SET).values(version=RuleSetRow.version + 1)
-    return session.scalars(added.returning(RuleSetRow.version)).one()
+        with self._database.session() as session:
+            return [*map(stored_rule, session.scalars(select(RuleRow).order_by(RuleRow.name)))]
 
 
 def found(session: Session, name: str, expected: int | None = None) -> RuleRow:
@@ -146,16 +138,11 @@ def found(session: Session, name: str, expected: int | None = None) -> RuleRow:
     return row
 
 
-def last_version(session: Session, name: str) -> int:
-    """0 for a name never used."""
-    newest = (
-        select(RuleChangeRow.before)
-        .where(RuleChangeRow.name == name)
-        .order_by(RuleChangeRow.version.desc())
-        .limit(1)
-    )
-    before = session.scalars(newest).first()
-    return int(before["version"]) if before else 0
+def check_lists(session: Session, rule: AnyRule) -> None:
+    """Raises InvalidRule unless every list that the rule asks is there."""
+    asked = (rule.list,) if isinstance(rule, ListRule) and rule.list else ()
+    if absent := missing(session, asked):
+        raise InvalidRule("/list", f"there is no list {absent!r}")
 
 
 def stored_rule(row: RuleRow) -> AnyRule:
@@ -163,22 +150,3 @@ def stored_rule(row: RuleRow) -> AnyRule:
         return numbered(rule_from_json(row.document), row.version)
     except InvalidRule as error:
         raise error.within(f"/{row.name}") from error
-
-
-def record(
-    session: Session,
-    version: int,
-    actor: str,
-    name: str,
-    before: AnyRule | None,
-    after: AnyRule | None,
-) -> None:
-    session.add(
-        RuleChangeRow(
-            version=version,
-            actor=actor[:255],
-            name=name,
-            before=rule_to_json(before) if before else None,
-            after=rule_to_json(after) if after else None,
-        )
-    )

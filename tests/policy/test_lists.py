@@ -185,6 +185,18 @@ def test_what_can_be_no_entry_is_refused_with_its_place(
     assert refused.value.reason.startswith(reason)
 
 
+def test_lists_made_of_the_same_are_equal() -> None:
+    assert of("literal", "ann") == of("literal", "ann")
+    assert hash(of("literal", "ann")) == hash(of("literal", "ann"))
+    for other in (
+        of("prefix", "ann"),
+        of("literal", "bob"),
+        of("literal", "ann", fold=True),
+        "ann",
+    ):
+        assert of("literal", "ann") != other
+
+
 def test_addresses_have_no_case() -> None:
     with pytest.raises(InvalidRule, match="/case_insensitive"):
         of("cidr", "10.0.0.0/8", fold=True)

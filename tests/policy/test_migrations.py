@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from migrations.rules import SCRIPTS, migrate_rules
 from policy.kinds import Mode
-from policy.store import RuleStore
+from policy.store import Resource, RuleStore
 from policy.store.engine import rules_engine
 
 
@@ -37,7 +37,7 @@ def test_a_rule_that_was_enabled_or_not_has_a_mode(rules_url: str) -> None:
         "off": Mode.DISABLED,
     }
     (change,) = store.changes()
-    assert change.before is None
+    assert (change.before, change.resource) == (None, Resource.RULE)
     assert change.after is not None
     assert (change.after["mode"], "enabled" in change.after) == ("disabled", False)
     store.close()

@@ -24,7 +24,7 @@ def disabled(rule: AnyRule) -> AnyRule:
 
 
 def test_a_new_database_is_at_version_zero_and_empty(store: RuleStore) -> None:
-    assert store.load() == (0, [])
+    assert store.load() == (0, [], [])
     assert store.load_snapshot().version == 0
 
 
@@ -82,7 +82,7 @@ def test_a_refused_change_leaves_nothing(store: RuleStore) -> None:
         store.delete("calm", expected=7)
     with pytest.raises(InvalidRule):
         store.update("calm", lambda rule: rule.model_copy(update={"name": "other"}))
-    assert store.load() == (1, [numbered(quota(), 1)])
+    assert store.load() == (1, [numbered(quota(), 1)], [])
     assert len(store.changes()) == 1
 
 
@@ -104,7 +104,7 @@ def test_of_two_edits_of_one_version_one_is_refused(store: RuleStore) -> None:
 def test_concurrent_writers_wait_for_one_another(store: RuleStore) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda number: store.create(quota(f"q{number}")), range(40)))
-    version, rules = store.load()
+    version, rules, _ = store.load()
     assert (version, len(rules)) == (40, 40)
 
 
