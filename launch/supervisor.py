@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 STEADY_S = 30.0  # a child that ran this long starts its next pause anew
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +44,9 @@ class Child:
     process: subprocess.Popen[bytes]
     started_s: float
     restarts: int = 0
-    pause_s: float = 0.5
+    pause_s: float = FIRST_PAUSE_S
+    again_s: float | None = None  # when it is to be started again, once it has ended
+    awaited: bool = False  # started again, and not yet ready
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Supervisor:
     environ: Mapping[str, str]
     log_dir: Path
     say: Callable[[str], None]
+    longest_pause_s: float = LONGEST_PAUSE_S
     stop_event: threading.Event = field(default_factory=threading.Event)
     children: dict[str, Child] = field(default_factory=dict)
 
@@ -73,11 +77,11 @@ class Supervisor:
             raise
 
     def watch(self) -> None:
-        """Restarts what ends, until `stop_event` is set."""
+        """Restarts what ends, until `stop_event` is set. None waits for another to be ready: the
+        one that it needs may be the next to be started."""
         while not self.stop_event.wait(0.2):
             for child in self.children.values():
-                if child.process.poll() is not None:
-                    self._restart(child)
+                self._look_after(child)
 
     def stop(self) -> None:
         """Ends the children in reverse order: SIGTERM, then after `stop_s` SIGKILL."""
@@ -121,24 +125,29 @@ class Supervisor:
             if self.stop_event.wait(0.05):
                 raise ChildFailed("stopped while starting")
 
-    def _restart(self, child: Child) -> None:
-        name, code = child.spec.name, child.process.returncode
-        if time.monotonic() - child.started_s > STEADY_S:
-            child.pause_s = 0.5
-        self.say(f"{name} ended with code {code}; starting it again in {child.pause_s:.1f} s")
-        if self.stop_event.wait(child.pause_s):
-            return
-        child.process = self._spawn(child.spec)
-        child.started_s = time.monotonic()
-        child.restarts += 1
-        child.pause_s = min(LONGEST_PAUSE_S, child.pause_s * 2)
-        try:
-            self._wait_ready(child)
-        except ChildFailed as error:
-            if not self.stop_event.is_set():
-                self.say(str(error))
-        else:
-            self.say(f"{name} is back (pid {child.process.pid})")
+    def _look_after(self, child: Child) -> None:
+        name, now_s = child.spec.name, time.monotonic()
+        if child.process.poll() is None:
+            if child.awaited and not child.spec.ready():
+                child.awaited = False
+                self.say(f"{name} is back (pid {child.process.pid})")
+        elif child.again_s is None:
+            self._plan_restart(child, now_s)
+        elif now_s >= child.again_s:
+            child.process, child.started_s = self._spawn(child.spec), now_s
+            child.again_s, child.awaited = None, True
+            child.restarts += 1
+
+    def _plan_restart(self, child: Child, now_s: float) -> None:
+        if now_s - child.started_s > STEADY_S:
+            child.pause_s = FIRST_PAUSE_S
+        code, last = child.process.returncode, self._tail(child) if child.awaited else ""
+        self.say(
+            f"{child.spec.name} ended with code {code}; starting it again in {child.pause_s:.1f} s"
+            + (f": {last}" if last else "")
+        )
+        child.again_s, child.awaited = now_s + child.pause_s, False
+        child.pause_s = min(self.longest_pause_s, child.pause_s * 2)
 
     def _tail(self, child: Child) -> str:
         lines = self.log_path(child.spec.name).read_text(errors="replace").splitlines()

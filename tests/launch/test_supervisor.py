@@ -45,6 +45,31 @@ def test_a_crashed_child_is_started_again_and_said_so(tmp_path):
     assert held.children["one"].process.poll() is not None
 
 
+def test_a_child_that_is_not_ready_keeps_no_other_from_being_started_again(tmp_path):
+    said: list[str] = []
+    held = supervisor(tmp_path, said)
+    ready = {"one": ""}
+    held.add(
+        [
+            ChildSpec("one", python(FOREVER), lambda: ready["one"]),
+            ChildSpec("two", python(FOREVER), always_ready),
+        ]
+    )
+    ready["one"] = "it waits for two"
+    watcher = threading.Thread(target=held.watch)
+    watcher.start()
+    try:
+        for child in held.children.values():
+            os.kill(child.process.pid, signal.SIGKILL)
+        eventually(lambda: any("two is back" in line for line in said))
+        assert not any("one is back" in line for line in said)
+        ready["one"] = ""
+        eventually(lambda: any("one is back" in line for line in said))
+    finally:
+        held.stop()
+        watcher.join()
+
+
 def test_children_start_in_order_and_stop_in_reverse(tmp_path):
     record = tmp_path / "record"
     code = """
