@@ -80,6 +80,6 @@ def test_a_window_is_read_of_the_finest_rollup_that_is_there_and_quick(length_s,
     now_ns = 100 * DAY_S * SECOND_NS
     start_ns = now_ns - age_s * SECOND_NS
     found = window(start_ns, start_ns + length_s * SECOND_NS, now_ns=now_ns)
-    assert found.rollup.table == table
+    assert found.rollup.edges == table
     assert len(found.steps) <= 101
     assert found.step_s % found.rollup.grain_s == 0

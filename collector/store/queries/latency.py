@@ -143,6 +143,6 @@ def latency(
     The window is widened to whole rows of the rollup. Raises StoreDown.
     """
     asked = window(start_ns, end_ns)
-    sql = SQL.format(rollup=asked.rollup.table)
+    sql = SQL.format(rollup=asked.rollup.edges)
     params = {**asked.params, "source": source, "destination": destination}
     return Latency(asked.steps, [Moment(*row) for row in store.rows(sql, params)])

@@ -15,16 +15,26 @@ STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600,
 class Rollup(NamedTuple):
     """`longest_s`: the longest window it answers quickly. `kept_s`: how old its rows become."""
 
-    table: str
+    grain: str  # what its tables' names end with
     grain_s: int
     longest_s: int
     kept_s: int
 
+    @property
+    def edges(self) -> str:
+        """The table of who called whom."""
+        return f"edges_{self.grain}"
+
+    @property
+    def operations(self) -> str:
+        """The table of what each operation did."""
+        return f"operations_{self.grain}"
+
 
 ROLLUPS = (
-    Rollup("edges_1s", 1, longest_s=HOUR_S // 2, kept_s=DAY_S),
-    Rollup("edges_1m", 60, longest_s=2 * DAY_S, kept_s=30 * DAY_S),
-    Rollup("edges_1h", HOUR_S, longest_s=400 * DAY_S, kept_s=400 * DAY_S),
+    Rollup("1s", 1, longest_s=HOUR_S // 2, kept_s=DAY_S),
+    Rollup("1m", 60, longest_s=2 * DAY_S, kept_s=30 * DAY_S),
+    Rollup("1h", HOUR_S, longest_s=400 * DAY_S, kept_s=400 * DAY_S),
 )
 
 

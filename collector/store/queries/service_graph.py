@@ -126,5 +126,5 @@ def service_graph(store: Store, start_ns: int, end_ns: int, limit: int = 500) ->
     Most requests first. Denied requests are counted as such, not as errors. Raises StoreDown.
     """
     asked = window(start_ns, end_ns)
-    sql = SQL.format(rollup=asked.rollup.table)
+    sql = SQL.format(rollup=asked.rollup.edges)
     return [Edge(*row) for row in store.rows(sql, {**asked.params, "limit": limit})]

@@ -45,5 +45,5 @@ class Service(NamedTuple):
 def services(store: Store, start_ns: int, end_ns: int) -> list[Service]:
     """Those of the window, widened to whole rows of the rollup, by name. Raises StoreDown."""
     asked = window(start_ns, end_ns)
-    rows = store.rows(SQL.format(rollup=asked.rollup.table), asked.params)
+    rows = store.rows(SQL.format(rollup=asked.rollup.edges), asked.params)
     return [Service(name, bool(called)) for name, called in rows]
