@@ -24,6 +24,7 @@ __all__ = [
     "compile_dimension",
     "compile_expression",
     "compile_match",
+    "evaluated",
     "recorded",
 ]
 
@@ -66,15 +67,20 @@ class Expression:
 
     def evaluate(self, bag: Mapping[str, Value]) -> Value:
         """Raises EvaluationFailed."""
-        try:
-            return self.value(bag)
-        except KeyError as error:
-            name = str(error.args[0])
-            raise EvaluationFailed(f"attribute {name} is absent", name) from error
-        except ValueError as error:
-            raise EvaluationFailed(str(error)) from error
-        except FAULTS as error:
-            raise EvaluationFailed(f"a value is not of its attribute's type: {error}") from error
+        return evaluated(self.value, bag)
+
+
+def evaluated(value: Callable[[Mapping[str, Value]], Value], bag: Mapping[str, Value]) -> Value:
+    """What an expression's `value` gives for this bag. Raises EvaluationFailed."""
+    try:
+        return value(bag)
+    except KeyError as error:
+        name = str(error.args[0])
+        raise EvaluationFailed(f"attribute {name} is absent", name) from error
+    except ValueError as error:
+        raise EvaluationFailed(str(error)) from error
+    except FAULTS as error:
+        raise EvaluationFailed(f"a value is not of its attribute's type: {error}") from error
 
 
 @lru_cache(maxsize=KEPT)

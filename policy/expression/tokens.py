@@ -83,9 +83,13 @@ def unreadable(text: str, at: int) -> str:
 
 
 def refused(text: str, at: int, reason: str) -> InvalidRule:
-    """An InvalidRule at this offset, as line and column from 1."""
-    line = text.count("\n", 0, at) + 1
-    return InvalidRule("", reason, line, at - (text.rfind("\n", 0, at) + 1) + 1)
+    """An InvalidRule at this offset."""
+    return InvalidRule("", reason, *line_and_column(text, at))
+
+
+def line_and_column(text: str, at: int) -> tuple[int, int]:
+    """Of an offset, each from 1."""
+    return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
 
 
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))")
