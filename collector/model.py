@@ -8,6 +8,7 @@ class Signal(StrEnum):
     """What a body holds; names its decoder in `collector.decoders.DECODERS`."""
 
     OTLP_TRACES = "otlp-traces"  # ExportTraceServiceRequest
+    OTLP_TRACES_JSON = "otlp-traces-json"  # the same in OTLP's JSON
     ALS = "als"  # StreamAccessLogsMessage, the identifier always set
     DECISIONS = "decisions"  # JSON lines, one decision each
 

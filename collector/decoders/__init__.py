@@ -19,6 +19,7 @@ Decoder = Callable[[Report, Collected], None]  # raises Unreadable when nothing 
 
 DECODERS: dict[Signal, Decoder] = {
     Signal.OTLP_TRACES: otlp_traces.decode,
+    Signal.OTLP_TRACES_JSON: otlp_traces.decode_json,
     Signal.ALS: als.decode,
     Signal.DECISIONS: decisions.decode,
 }

@@ -10,6 +10,7 @@ FUTURE_NS = 10 * 60 * SECOND  # a sender's clock may be this far ahead
 RETENTION_NS = 7 * DAY  # the tables' TTL would delete what is older
 
 MAX_ITEMS = 100_000  # of one request
+MAX_JSON_VALUES = 1_000_000  # of one request
 MAX_ATTRIBUTES = 128
 MAX_KEY_BYTES = 1024
 MAX_VALUE_BYTES = 4096
@@ -50,10 +51,9 @@ def refused_span(
 ) -> Refusal | None:
     """The one test of front-ends, which answer it, and the worker, which writes the dead letter."""
     if len(trace_id) != 16 or trace_id == NO_ID[16]:
-        return (
-            Reason.BAD_TRACE_ID,
-            f"trace_id must be 16 bytes, not all zero: it has {len(trace_id)}",
-        )
+        told = f"trace_id must be 16 bytes (in JSON 32 hex digits), not all zero: {len(trace_id)}"
+        return Reason.BAD_TRACE_ID, told
     if len(span_id) != 8 or span_id == NO_ID[8]:
-        return Reason.BAD_SPAN_ID, f"span_id must be 8 bytes, not all zero: it has {len(span_id)}"
+        told = f"span_id must be 8 bytes (in JSON 16 hex digits), not all zero: {len(span_id)}"
+        return Reason.BAD_SPAN_ID, told
     return refused_time(start_ns, received_ns)

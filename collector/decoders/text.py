@@ -8,12 +8,15 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from collector.decoders import otlp_json_values as json_values
 from collector.decoders.limits import (
     MAX_ATTRIBUTES,
     MAX_DEPTH,
     MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
 )
+
+Value = AnyValue | json_values.AnyValue
 
 DROPPED = "meshmeter.dropped_attributes"  # how many were over a limit
 CUT = "meshmeter.cut_values"  # how many were cut at MAX_VALUE_BYTES
@@ -30,7 +33,7 @@ def cut(text: str, size: int = MAX_VALUE_BYTES) -> str:
     return text.encode()[:size].decode(errors="ignore")
 
 
-def texts(attributes: Iterable[KeyValue]) -> dict[str, str]:
+def texts(attributes: Iterable[KeyValue | json_values.KeyValue]) -> dict[str, str]:
     """By key; of two with one key the last counts. Keeps to the limits, and says when it did."""
     found: dict[str, str] = {}
     long = False
@@ -62,11 +65,11 @@ def limited(found: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def plain(value: AnyValue) -> str:
+def plain(value: Value) -> str:
     """Numbers as they are, booleans as in JSON, bytes in base64, lists and maps as JSON."""
     kind = value.WhichOneof("value")
     if kind is None or kind == "string_value":
-        return value.string_value
+        return value.string_value or ""
     if kind == "int_value":
         return str(value.int_value)
     if kind == "bool_value":
@@ -77,28 +80,24 @@ def plain(value: AnyValue) -> str:
     return json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def jsonable(value: AnyValue, depth: int) -> Any:
+def jsonable(value: Value, depth: int) -> Any:
     """Deeper than MAX_DEPTH is "…"; what JSON has no number for is text."""
-    match value.WhichOneof("value"):
-        case "string_value":
-            return value.string_value
-        case "bool_value":
-            return value.bool_value
-        case "int_value":
-            return value.int_value
+    kind = value.WhichOneof("value")
+    found: Any = getattr(value, kind) if kind else None
+    match kind:
+        case "string_value" | "bool_value" | "int_value":
+            return found
         case "double_value":
-            number = value.double_value
-            return number if math.isfinite(number) else str(number)
+            return found if math.isfinite(found) else str(found)
         case "bytes_value":
-            return b64encode(value.bytes_value).decode()
+            return b64encode(found).decode()
         case "array_value":
             if depth == MAX_DEPTH:
                 return "…"
-            return [jsonable(item, depth + 1) for item in value.array_value.values]
+            return [jsonable(item, depth + 1) for item in found.values]
         case "kvlist_value":
             if depth == MAX_DEPTH:
                 return "…"
-            pairs = value.kvlist_value.values
-            return {pair.key: jsonable(pair.value, depth + 1) for pair in pairs}
+            return {pair.key: jsonable(pair.value, depth + 1) for pair in found.values}
         case _:
             return None

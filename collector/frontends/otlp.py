@@ -1,117 +1,142 @@
-"""OTLP traces: Export over gRPC, and POST /v1/traces with protobuf over HTTP, gzip or plain.
+"""OTLP traces: Export over gRPC, and POST /v1/traces over HTTP in protobuf or JSON, gzip or plain.
 
-The answer is given when the body is in the outbox, on disk. Spans whose ids or times cannot be
-right are known here without decoding the rest and told in `partial_success`; the worker stores
-the others. OTLP/JSON is refused with 415.
-Sources: https://opentelemetry.io/docs/specs/otlp/,
-opentelemetry/proto/collector/trace/v1/trace_service.proto
+The answer is given when the body is in the outbox, on disk. Items that cannot be right are known
+here without decoding the rest and told in `partial_success`; the worker stores the others.
+Sources: https://opentelemetry.io/docs/specs/otlp/, opentelemetry/proto/collector/*/v1
 """
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from google.protobuf.json_format import MessageToJson
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from collector.decoders.skeleton import Inspection, inspect_traces
+from collector.decoders.inspection import Inspection
+from collector.decoders.otlp_json_traces import inspect_traces_json
+from collector.decoders.skeleton import inspect_traces
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
+from collector.frontends.otlp_answers import (
+    HEADERS,
+    TYPE_JSON,
+    TYPE_PROTOBUF,
+    Rejection,
+    encoded,
+    failure,
+)
 from collector.model import Report, Signal
 from collector.services import Services
 from collector.settings import Settings
 from collector.transport.grpc import Metadata, UnaryMethod
 from collector.transport.http import JSON, RawAnswer, RawHandler, RawRequest, error_answer
-from collector.transport.status import Headers, StatusCode, rpc_error
+from collector.transport.status import StatusCode, rpc_error
 
 PATH = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 URL_PATH = "/v1/traces"
 GRPC, HTTP = "otlp_grpc", "otlp_http"
-TYPE_PROTOBUF, TYPE_JSON = "application/x-protobuf", "application/json"
-PROTOBUF = (b"content-type", TYPE_PROTOBUF.encode())
-REASONS_TOLD = 3
-
-Response = ExportTraceServiceResponse
-ACCEPTED = Response().SerializeToString()
 
 
-class Traces:
-    def __init__(self, services: Services, max_body_bytes: int) -> None:
+@dataclass(frozen=True)
+class Encoding:
+    """A body's signal, and what looks at one before it is acknowledged."""
+
+    signal: Signal
+    inspect: Callable[[bytes, int], Inspection]  # raises Malformed and TooLarge
+
+
+Encodings = Mapping[str, Encoding]  # by content type
+
+
+@dataclass(frozen=True)
+class Export:
+    """A kind of telemetry: where it is sent, how it is read, what is answered."""
+
+    path: str
+    url_path: str
+    encodings: Encodings
+    rejection: Rejection
+
+
+TRACES = Export(
+    PATH,
+    URL_PATH,
+    {
+        TYPE_PROTOBUF: Encoding(Signal.OTLP_TRACES, inspect_traces),
+        TYPE_JSON: Encoding(Signal.OTLP_TRACES_JSON, inspect_traces_json),
+    },
+    Rejection(ExportTraceServiceResponse, "rejected_spans"),
+)
+EXPORTS = (TRACES,)
+
+
+class Exporter:
+    """Both doors of one export."""
+
+    def __init__(self, export: Export, services: Services, max_body_bytes: int) -> None:
+        self._export = export
         self._reporter = services.reporter
         self._max_body_bytes = max_body_bytes
 
-    async def export(self, metadata: Metadata, body: bytes) -> bytes:
+    async def call(self, metadata: Metadata, body: bytes) -> bytes:
         """The gRPC method. Raises the collector's errors, which the transport turns to codes."""
         with counted(GRPC):
-            return await self._accept(GRPC, body, metadata.identity)
+            return await self._accept(GRPC, TYPE_PROTOBUF, body, metadata.identity)
 
     async def post(self, request: RawRequest) -> RawAnswer:
         """The HTTP route."""
         if request.method != "POST":
-            reason = f"{request.method} is not a method of {URL_PATH}; POST is"
-            return failure(405, [(b"allow", b"POST")], StatusCode.UNIMPLEMENTED, reason, JSON)
+            reason = f"{request.method} is not a method of {self._export.url_path}; POST is"
+            return failure(405, [(b"allow", b"POST")], StatusCode.UNIMPLEMENTED, reason, TYPE_JSON)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             with counted(HTTP):
                 check_content_type(content_type)
                 body = await request.body(self._max_body_bytes)
-                answer = await self._accept(HTTP, body, request.headers.identity)
+                answer = await self._accept(HTTP, content_type, body, request.headers.identity)
         except CollectorError as error:
             plain = error_answer(error)
             headers = [header for header in plain.headers if header != JSON]
-            encoding = PROTOBUF if content_type == TYPE_PROTOBUF else JSON
-            return failure(plain.status, headers, rpc_error(error).code, str(error), encoding)
-        return RawAnswer(200, [PROTOBUF], answer)
+            code = rpc_error(error).code
+            return failure(plain.status, headers, code, str(error), content_type)
+        return RawAnswer(200, [HEADERS[content_type]], answer)
 
-    async def _accept(self, protocol: str, body: bytes, identity: str) -> bytes:
+    async def _accept(self, protocol: str, content_type: str, body: bytes, identity: str) -> bytes:
         received_ns = time.time_ns()
-        found = inspect(body, received_ns)
-        if found.spans == 0:
+        encodings = self._export.encodings
+        found = inspect(encodings, content_type, body, received_ns)
+        if found.items == 0:
             dropped(protocol, "empty")
-            return ACCEPTED
-        await self._reporter.report(Report(Signal.OTLP_TRACES, body, received_ns, identity))
-        stored(protocol, len(body), found.spans, found.rejected)
-        if found.rejected == 0:
-            return ACCEPTED
-        response = Response()
-        response.partial_success.rejected_spans = found.rejected
-        response.partial_success.error_message = "; ".join(found.reasons[:REASONS_TOLD])
-        return response.SerializeToString()
+        else:
+            signal = encodings[content_type].signal
+            await self._reporter.report(Report(signal, body, received_ns, identity))
+            stored(protocol, len(body), found.items, found.rejected)
+        return encoded(self._export.rejection.told(found.rejected, found.reasons), content_type)
 
 
 def check_content_type(content_type: str) -> None:
     """Raises Unsupported."""
-    if content_type == TYPE_PROTOBUF:
-        return
-    if content_type == TYPE_JSON:
-        raise Unsupported(f"OTLP/JSON is not spoken; send {TYPE_PROTOBUF}")
-    named = f"content type {content_type[:64]!r}" if content_type else "a missing content type"
-    raise Unsupported(f"{named} is not spoken; send {TYPE_PROTOBUF}")
+    if content_type not in HEADERS:
+        named = f"content type {content_type[:64]!r}" if content_type else "a missing content type"
+        raise Unsupported(f"{named} is not spoken; send {' or '.join(HEADERS)}")
 
 
-def inspect(body: bytes, received_ns: int) -> Inspection:
+def inspect(encodings: Encodings, content_type: str, body: bytes, received_ns: int) -> Inspection:
     """Raises Malformed and TooLarge."""
     try:
-        return inspect_traces(body, received_ns)
+        return encodings[content_type].inspect(body, received_ns)
     except Malformed as error:
-        if body[:1] in (b"{", b"["):
+        if content_type == TYPE_PROTOBUF and body[:1] in (b"{", b"["):
             raise Malformed("the body looks like JSON; its content type says protobuf") from error
         raise
 
 
-def failure(
-    status: int, headers: Headers, code: StatusCode, message: str, encoding: tuple[bytes, bytes]
-) -> RawAnswer:
-    """With a google.rpc.Status in the request's own encoding, as the specification wants."""
-    body = Status(code=code, message=message)
-    if encoding == PROTOBUF:
-        return RawAnswer(status, [PROTOBUF, *headers], body.SerializeToString())
-    return RawAnswer(status, [JSON, *headers], MessageToJson(body, indent=None).encode() + b"\n")
-
-
 def grpc_methods(services: Services, settings: Settings) -> dict[str, UnaryMethod]:
-    traces = Traces(services, settings.max_body_bytes)
-    return {PATH: UnaryMethod(traces.export, settings.max_body_bytes)}
+    size = settings.max_body_bytes
+    return {
+        export.path: UnaryMethod(Exporter(export, services, size).call, size) for export in EXPORTS
+    }
 
 
 def http_routes(services: Services, settings: Settings) -> dict[str, RawHandler]:
-    return {URL_PATH: Traces(services, settings.max_body_bytes).post}
+    size = settings.max_body_bytes
+    return {export.url_path: Exporter(export, services, size).post for export in EXPORTS}

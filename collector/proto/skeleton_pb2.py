@@ -24,19 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ollector/proto/skeleton.proto\x12\x12meshmeter.skeleton\"C\n\x06Traces\x12\x39\n\x0eresource_spans\x18\x01 \x03(\x0b\x32!.meshmeter.skeleton.ResourceSpans\"V\n\rResourceSpans\x12\x10\n\x08resource\x18\x01 \x01(\x0c\x12\x33\n\x0bscope_spans\x18\x02 \x03(\x0b\x32\x1e.meshmeter.skeleton.ScopeSpans\"*\n\nScopeSpans\x12\r\n\x05scope\x18\x01 \x01(\x0c\x12\r\n\x05spans\x18\x02 \x03(\x0c\"K\n\x08SpanHead\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x1c\n\x14start_time_unix_nano\x18\x07 \x01(\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ollector/proto/skeleton.proto\x12\x12meshmeter.skeleton\"?\n\x07Request\x12\x34\n\tresources\x18\x01 \x03(\x0b\x32!.meshmeter.skeleton.ResourceItems\"Q\n\rResourceItems\x12\x10\n\x08resource\x18\x01 \x01(\x0c\x12.\n\x06scopes\x18\x02 \x03(\x0b\x32\x1e.meshmeter.skeleton.ScopeItems\"*\n\nScopeItems\x12\r\n\x05scope\x18\x01 \x01(\x0c\x12\r\n\x05items\x18\x02 \x03(\x0c\"K\n\x08SpanHead\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x1c\n\x14start_time_unix_nano\x18\x07 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'collector.proto.skeleton_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRACES']._serialized_start=54
-  _globals['_TRACES']._serialized_end=121
-  _globals['_RESOURCESPANS']._serialized_start=123
-  _globals['_RESOURCESPANS']._serialized_end=209
-  _globals['_SCOPESPANS']._serialized_start=211
-  _globals['_SCOPESPANS']._serialized_end=253
-  _globals['_SPANHEAD']._serialized_start=255
-  _globals['_SPANHEAD']._serialized_end=330
+  _globals['_REQUEST']._serialized_start=54
+  _globals['_REQUEST']._serialized_end=117
+  _globals['_RESOURCEITEMS']._serialized_start=119
+  _globals['_RESOURCEITEMS']._serialized_end=200
+  _globals['_SCOPEITEMS']._serialized_start=202
+  _globals['_SCOPEITEMS']._serialized_end=244
+  _globals['_SPANHEAD']._serialized_start=246
+  _globals['_SPANHEAD']._serialized_end=321
 # @@protoc_insertion_point(module_scope)

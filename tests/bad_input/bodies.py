@@ -13,6 +13,7 @@ GOOD = traces(span())
 CUT = GOOD[:-3]
 NOISE = random.Random(7).randbytes(4096)
 JSON_TEXT = b'{"resourceSpans": []}'
+DEEP_JSON = b'{"x": ' + b"[" * 2000 + b"]" * 2000 + b"}"
 CUT_GZIP = gzip.compress(GOOD)[:-6]
 GZIP_AND_MORE = gzip.compress(GOOD) + b"and more"
 TWICE = gzip.compress(gzip.compress(GOOD))
@@ -37,3 +38,8 @@ def length_delimited(field: int, body: bytes) -> bytes:
 def item_bomb() -> bytes:
     """4 MB that are two million empty spans."""
     return length_delimited(1, length_delimited(2, b"\x12\x00" * 2_000_000))
+
+
+def json_item_bomb(spans: int = 5_000_000) -> bytes:
+    """Empty spans, three bytes each."""
+    return b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * spans + b"{}]}]}]}"

@@ -61,7 +61,7 @@ def test_a_message_that_cannot_be_read_is_refused_by_name(
     [
         pytest.param(bytes(17 * MIB), None, str(16 * MIB), id="17 MiB"),
         pytest.param(bytes(bodies.BOMB_BYTES), GZIP, str(16 * MIB), id="200 MiB, zipped"),
-        pytest.param(bodies.item_bomb(), None, "100000 spans", id="two million empty spans"),
+        pytest.param(bodies.item_bomb(), None, "100000 items", id="two million empty spans"),
     ],
 )
 def test_a_bomb_is_refused_for_good_and_takes_little_memory(

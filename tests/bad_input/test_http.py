@@ -1,18 +1,22 @@
 """HTTP requests that are wrong: the exact status, a message that helps, and nothing else lost."""
 
 import gzip
+import json
 import time
 
 import httpx
 import pytest
 from google.protobuf.json_format import Parse
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
 from tests.collector.messages import rejected, span, traces
+from tests.collector.otlp_messages import as_json
 
 GZIP = {"content-encoding": "gzip"}
+JSON = {"content-type": "application/json"}
 LIMIT = str(16 * MIB)
 DAY_NS = 86_400 * 10**9
 RISE = 100 * MIB
@@ -52,14 +56,12 @@ def message(answer: httpx.Response) -> str:
                 "'br' is not spoken; gzip is",
                 "unsupported",
             ),
-            (
-                "JSON",
-                bodies.JSON_TEXT,
-                {"content-type": "application/json"},
-                415,
-                "OTLP/JSON is not spoken",
-                "unsupported",
-            ),
+            ("protobuf as JSON", bodies.GOOD, JSON, 400, "Request in JSON", "malformed"),
+            ("half of JSON", bodies.JSON_TEXT[:-1], JSON, 400, "truncated", "malformed"),
+            ("JSON and more", bodies.JSON_TEXT + b"{}", JSON, 400, "trailing", "malformed"),
+            ("nothing as JSON", b"", JSON, 400, "Request in JSON", "malformed"),
+            ("NaN in JSON", b'{"x": NaN}', JSON, 400, "byte 6", "malformed"),
+            ("JSON 2000 deep", bodies.DEEP_JSON, JSON, 400, "recursion", "malformed"),
             (
                 "text",
                 bodies.GOOD,
@@ -100,11 +102,15 @@ def test_a_body_that_cannot_be_read_is_refused_by_name(
     ("body", "headers", "words"),
     [
         pytest.param(bodies.gzip_bomb(), GZIP, LIMIT, id="200 KB of gzip that are 200 MiB"),
-        pytest.param(bodies.item_bomb(), {}, "100000 spans", id="two million empty spans"),
+        pytest.param(bodies.item_bomb(), {}, "100000 items", id="two million empty spans"),
         pytest.param(
-            gzip.compress(bodies.item_bomb()), GZIP, "100000 spans", id="the same, zipped"
+            gzip.compress(bodies.item_bomb()), GZIP, "100000 items", id="the same, zipped"
         ),
         pytest.param(bytes(17 * MIB), {}, LIMIT, id="17 MiB"),
+        pytest.param(bodies.json_item_bomb(), JSON, "1000000 values", id="5 million spans in JSON"),
+        pytest.param(
+            bodies.json_item_bomb(900_000), JSON, "100000 items", id="900,000 spans in JSON"
+        ),
     ],
 )
 def test_a_bomb_is_refused_and_takes_little_memory(
@@ -145,6 +151,31 @@ def test_a_span_that_cannot_be_right_is_told_and_the_others_are_kept(
     assert counters.moved("frontend_items", protocol="otlp_http") == 2
     assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
     assert counters.moved("reports", signal="otlp-traces") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"traceId": "AQIDBAUGBwgJCgsMDQ4PEA=="}, "32 hex digits", id="id in base64"),
+        pytest.param({"spanId": "0" * 16}, "16 hex digits", id="id of zeros"),
+        pytest.param({"startTimeUnixNano": "9" * 5000}, "cannot be read", id="5000 digits"),
+        pytest.param({"startTimeUnixNano": -1}, "cannot be read", id="a time below 0"),
+        pytest.param({"startTimeUnixNano": "1"}, "before the year 2000", id="1970"),
+        pytest.param({"startTimeUnixNano": {}}, "cannot be read", id="a time that is an object"),
+    ],
+)
+def test_a_span_in_json_that_cannot_be_right_is_told_and_the_others_are_kept(
+    collector: LiveCollector, changes: dict[str, object], words: str
+) -> None:
+    counters = collector.counters()
+    told = json.loads(as_json(ExportTraceServiceRequest.FromString(traces(span(), span()))))
+    told["resourceSpans"][0]["scopeSpans"][0]["spans"][1].update(changes)
+    partial = collector.post(json.dumps(told).encode(), JSON).json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "1"
+    assert words in partial["errorMessage"]
+    assert counters.moved("frontend_items", protocol="otlp_http") == 2
+    assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
+    assert counters.moved("reports", signal="otlp-traces-json") == 1
 
 
 def test_another_method_is_told_which_one_to_use(collector: LiveCollector) -> None:

@@ -14,6 +14,7 @@ from collector.decoders.skeleton import inspect_traces
 from collector.errors import Malformed, TooLarge
 from collector.proto import skeleton_pb2 as skeleton
 from collector.store.client import Store
+from tests.collector.otlp_messages import requests
 from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, report, span, text, traces
 
 DAY = 86_400 * SECOND
@@ -200,9 +201,8 @@ def varint(number):
 
 def raw_traces(*raw_spans):
     """A request with spans given as bytes."""
-    scope_spans = skeleton.ScopeSpans(spans=raw_spans)
-    resource_spans = skeleton.ResourceSpans(scope_spans=[scope_spans])
-    return skeleton.Traces(resource_spans=[resource_spans]).SerializeToString()
+    resource_items = skeleton.ResourceItems(scopes=[skeleton.ScopeItems(items=raw_spans)])
+    return skeleton.Request(resources=[resource_items]).SerializeToString()
 
 
 def test_a_value_nested_too_deep_to_read_is_a_dead_letter_and_its_neighbours_are_kept():
@@ -308,7 +308,7 @@ def test_a_group_is_decoded_the_same_every_time():
 def test_an_inspection_counts_what_will_be_dead_letters_and_says_why():
     body = traces(span(), span(trace_id=b"x"), span(start_time_unix_nano=0)).SerializeToString()
     found = inspect_traces(body, NOW_NS)
-    assert (found.spans, found.rejected) == (3, 2)
+    assert (found.items, found.rejected) == (3, 2)
     assert any("trace_id must be 16 bytes" in reason for reason in found.reasons)
 
 
@@ -330,46 +330,6 @@ def test_an_inspection_of_nonsense_is_malformed(body):
 
 # --- any message
 
-keys = st.text(max_size=5)
-any_values = st.recursive(
-    st.one_of(
-        st.builds(lambda v: AnyValue(string_value=v), st.text(max_size=20)),
-        st.builds(lambda v: AnyValue(int_value=v), st.integers(-(2**63), 2**63 - 1)),
-        st.builds(lambda v: AnyValue(double_value=v), st.floats()),
-        st.builds(lambda v: AnyValue(bool_value=v), st.booleans()),
-        st.builds(lambda v: AnyValue(bytes_value=v), st.binary(max_size=5)),
-        st.just(AnyValue()),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda v: AnyValue(array_value=ArrayValue(values=v))),
-        st.lists(st.builds(KeyValue, key=keys, value=inner), max_size=3).map(
-            lambda v: AnyValue(kvlist_value=KeyValueList(values=v))
-        ),
-    ),
-    max_leaves=5,
-)
-attributes = st.lists(st.builds(KeyValue, key=keys, value=any_values), max_size=4)
-times = st.one_of(
-    st.integers(0, 2**64 - 1), st.integers(NOW_NS - 8 * DAY, NOW_NS + DAY), st.just(NOW_NS)
-)
-spans = st.builds(
-    Span,
-    trace_id=st.one_of(st.just(TRACE_ID), st.binary(min_size=16, max_size=16), st.binary()),
-    span_id=st.one_of(st.just(SPAN_ID), st.binary(min_size=8, max_size=8), st.binary()),
-    parent_span_id=st.one_of(st.just(b""), st.binary(min_size=8, max_size=8), st.binary()),
-    name=st.text(),
-    kind=st.integers(-(2**31), 2**31 - 1),
-    start_time_unix_nano=times,
-    end_time_unix_nano=times,
-    attributes=attributes,
-    status=st.builds(Status, code=st.integers(-(2**31), 2**31 - 1), message=st.text()),
-    events=st.lists(
-        st.builds(Span.Event, time_unix_nano=times, name=st.text(), attributes=attributes),
-        max_size=2,
-    ),
-)
-requests = st.lists(st.builds(traces, spans, spans, service=st.text()), max_size=3)
-
 
 @settings(max_examples=100, deadline=None)
 @given(requests)
@@ -380,7 +340,7 @@ def test_rows_and_dead_letters_are_all_the_spans_and_the_front_end_knew(messages
     for columns in decoded.tables.values():
         assert len({len(values) for values in columns.values()}) == 1
     seen = [inspect_traces(message.SerializeToString(), NOW_NS) for message in messages]
-    assert sum(found.spans for found in seen) == 2 * len(messages)
+    assert sum(found.items for found in seen) == 2 * len(messages)
     assert sum(found.rejected for found in seen) == len(decoded.dead)
 
 
@@ -400,7 +360,7 @@ def test_whatever_bytes_come_nothing_but_malformed_is_raised(data):
     except Malformed:
         assert (rows, [letter.item for letter in decoded.dead]) == (0, [body])
     else:
-        assert found.spans == rows + len(decoded.dead)
+        assert found.items == rows + len(decoded.dead)
         assert found.rejected <= len(decoded.dead)
 
 

@@ -1,4 +1,4 @@
-"""OTLP traces over both transports: what is answered, and what reaches the outbox."""
+"""OTLP traces, however sent: what is answered, and what reaches the outbox."""
 
 import gzip
 import time
@@ -11,6 +11,10 @@ import pytest
 from google.protobuf.json_format import Parse
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from collector.frontends import otlp
 from collector.model import Signal
@@ -18,6 +22,7 @@ from collector.settings import Settings
 from collector.transport.grpc import StatusCode
 from tests.collector.keeping import Keeping
 from tests.collector.messages import rejected, span, traces
+from tests.collector.otlp_messages import as_json
 from tests.counters import Counters
 from tests.transport.serving import serving
 
@@ -25,6 +30,7 @@ MIB = 1024 * 1024
 DAY_NS = 86_400 * 10**9
 SETTINGS = Settings(max_body_bytes=MIB)
 TYPE = {"content-type": "application/x-protobuf"}
+JSON = {"content-type": "application/json"}
 
 Send = Callable[[bytes], bytes]
 
@@ -39,6 +45,13 @@ class Sender:
 
     def over_http(self, body: bytes) -> bytes:
         return self.post(body, TYPE | {"x-mesh-node": "cart-1.shop"}).raise_for_status().content
+
+    def in_json(self, body: bytes) -> bytes:
+        """The same in JSON, and the answer back."""
+        text = as_json(ExportTraceServiceRequest.FromString(body))
+        answer = self.post(text, JSON | {"x-mesh-node": "cart-1.shop"}).raise_for_status()
+        assert answer.headers["content-type"] == JSON["content-type"]
+        return Parse(answer.text, ExportTraceServiceResponse()).SerializeToString()
 
     def over_grpc(self, body: bytes) -> bytes:
         metadata = (("x-mesh-node", "cart-1.shop"),)
@@ -55,16 +68,21 @@ def sender(keeping: Keeping) -> Iterator[Sender]:
         sender.channel.close()
 
 
-@pytest.fixture(params=["http", "grpc"])
+@pytest.fixture(params=["over_http", "in_json", "over_grpc"])
 def send(request: pytest.FixtureRequest, sender: Sender) -> Send:
-    return sender.over_http if request.param == "http" else sender.over_grpc
+    found: Send = getattr(sender, request.param)
+    return found
 
 
-def test_an_answered_body_is_in_the_outbox_as_it_was_sent(send, keeping):
+def test_an_answered_body_is_in_the_outbox_as_it_was_sent(send, sender, keeping):
     before_ns, body = time.time_ns(), traces(span())
     assert send(body) == b""
     (report,) = keeping.reports()
-    assert (report.signal, report.body) == (Signal.OTLP_TRACES, body)
+    if send == sender.in_json:
+        body = as_json(ExportTraceServiceRequest.FromString(body))
+        assert (report.signal, report.body) == (Signal.OTLP_TRACES_JSON, body)
+    else:
+        assert (report.signal, report.body) == (Signal.OTLP_TRACES, body)
     assert report.identity == "cart-1.shop"
     assert before_ns <= report.received_ns <= time.time_ns()
 
@@ -142,22 +160,45 @@ def test_what_cannot_be_read_is_refused_in_the_encoding_of_the_request(sender, k
 @pytest.mark.parametrize(
     ("headers", "message"),
     [
-        ({"content-type": "application/json"}, "OTLP/JSON is not spoken"),
         ({"content-type": "text/plain; charset=utf-8"}, "content type 'text/plain'"),
         ({}, "a missing content type"),
     ],
-    ids=["JSON", "text", "none"],
+    ids=["text", "none"],
 )
 def test_other_content_types_are_told_what_to_send(sender, headers, message):
     answer = sender.post(b"{}", headers)
     status = Parse(answer.text, Status())
     assert answer.status_code == 415
     assert status.message.startswith(message)
-    assert status.message.endswith("send application/x-protobuf")
+    assert status.message.endswith("send application/x-protobuf or application/json")
 
 
-def test_a_parameter_of_the_content_type_is_ignored(sender):
-    assert sender.post(b"", {"content-type": "Application/X-Protobuf; v=1"}).status_code == 200
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [(b"", "Application/X-Protobuf; v=1"), (b"{}", "Application/JSON; charset=utf-8")],
+)
+def test_a_parameter_of_the_content_type_is_ignored(sender, body, content_type):
+    answer = sender.post(body, {"content-type": content_type})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == content_type.partition(";")[0].lower()
+
+
+def test_an_answer_in_json_is_what_the_specification_says(sender):
+    assert sender.post(b"{}", JSON).json() == {}
+    refused = as_json(ExportTraceServiceRequest.FromString(traces(span(trace_id=b"abc"))))
+    partial = sender.post(refused, JSON).json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "1"  # 64 bits: a string
+    assert "trace_id" in partial["errorMessage"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", traces(span()), b'{"resourceSpans":{}}'])
+def test_what_is_no_request_in_json_is_refused_in_json(sender, keeping, body):
+    answer = sender.post(body, JSON)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, JSON["content-type"])
+    status = answer.json()
+    assert status["code"] == StatusCode.INVALID_ARGUMENT
+    assert "not an ExportTraceServiceRequest in JSON" in status["message"]
+    assert keeping.reports() == []
 
 
 def test_only_post_is_a_method(sender):
@@ -189,6 +230,10 @@ def test_while_the_outbox_is_full_senders_are_told_to_try_again(tmp_path: Path):
             answer = sender.post(traces(span(name="x" * 300_000)))
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert Status.FromString(answer.content).code == StatusCode.UNAVAILABLE
+        large = ExportTraceServiceRequest.FromString(traces(span(name="x" * 300_000)))
+        answer = sender.post(as_json(large), JSON)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["code"] == StatusCode.UNAVAILABLE
         with pytest.raises(grpc.RpcError) as refused:
             sender.over_grpc(traces(span(name="x" * 300_000)))
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,74 @@
+"""Any OTLP message, for property tests, and its JSON."""
+
+import json
+from base64 import b64decode
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from hypothesis import strategies as st
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, traces
+
+DAY = 86_400 * SECOND
+IDS = ("traceId", "spanId", "parentSpanId")
+
+
+def as_json(message: Message) -> bytes:
+    """As OTLP/JSON has it: protobuf's own mapping, but ids in hex and enums as numbers."""
+    told = MessageToDict(message, use_integers_for_enums=True)
+    return json.dumps(with_hex_ids(told)).encode()
+
+
+def with_hex_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [with_hex_ids(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: b64decode(inner).hex() if key in IDS else with_hex_ids(inner)
+        for key, inner in value.items()
+    }
+
+
+keys = st.text(max_size=5)
+any_values = st.recursive(
+    st.one_of(
+        st.builds(lambda v: AnyValue(string_value=v), st.text(max_size=20)),
+        st.builds(lambda v: AnyValue(int_value=v), st.integers(-(2**63), 2**63 - 1)),
+        st.builds(lambda v: AnyValue(double_value=v), st.floats()),
+        st.builds(lambda v: AnyValue(bool_value=v), st.booleans()),
+        st.builds(lambda v: AnyValue(bytes_value=v), st.binary(max_size=5)),
+        st.just(AnyValue()),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda v: AnyValue(array_value=ArrayValue(values=v))),
+        st.lists(st.builds(KeyValue, key=keys, value=inner), max_size=3).map(
+            lambda v: AnyValue(kvlist_value=KeyValueList(values=v))
+        ),
+    ),
+    max_leaves=5,
+)
+attributes = st.lists(st.builds(KeyValue, key=keys, value=any_values), max_size=4)
+times = st.one_of(
+    st.integers(0, 2**64 - 1), st.integers(NOW_NS - 8 * DAY, NOW_NS + DAY), st.just(NOW_NS)
+)
+spans = st.builds(
+    Span,
+    trace_id=st.one_of(st.just(TRACE_ID), st.binary(min_size=16, max_size=16), st.binary()),
+    span_id=st.one_of(st.just(SPAN_ID), st.binary(min_size=8, max_size=8), st.binary()),
+    parent_span_id=st.one_of(st.just(b""), st.binary(min_size=8, max_size=8), st.binary()),
+    name=st.text(),
+    kind=st.integers(-(2**31), 2**31 - 1),
+    start_time_unix_nano=times,
+    end_time_unix_nano=times,
+    attributes=attributes,
+    status=st.builds(Status, code=st.integers(-(2**31), 2**31 - 1), message=st.text()),
+    events=st.lists(
+        st.builds(Span.Event, time_unix_nano=times, name=st.text(), attributes=attributes),
+        max_size=2,
+    ),
+)
+requests = st.lists(st.builds(traces, spans, spans, service=st.text()), max_size=3)
