@@ -1,0 +1,1 @@
+"""Breaks the processes of a running meshmeter while spans are sent, and counts what is stored."""

@@ -1,0 +1,166 @@
+"""One chaos run: start everything, break it while spans are sent, wait, compare."""
+
+import contextlib
+import json
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from chaos.faults import Breaker, planned
+from chaos.ledger import Ledger
+from chaos.senders import Senders
+from chaos.verdict import Stored, disagreements, stored
+from collector.errors import StoreError
+from collector.settings import Settings
+from collector.store.client import Store
+from launch.supervisor import Supervisor
+
+LONGEST_ANSWER_S = 90.0
+LONGEST_DRAIN_S = 150.0
+LOOK_S = 0.1
+PENDING = ("meshmeter_outbox_pending_requests ", "meshmeter_outbox_pending_groups ")
+QUARANTINED = ("meshmeter_outbox_quarantined_groups ",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    faults: int
+    seed: int
+    senders: int
+    spans_per_second: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """`faults` is empty when everything is as it must be."""
+
+    report: dict[str, Any]
+    faults: list[str]
+
+
+class Chaos:
+    """`run` from a thread beside the supervisor's `watch`, which starts again what it breaks."""
+
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, plan: Plan, say: Callable[[str], None]
+    ) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._plan = plan
+        self._say = say
+        self.result: Result | None = None
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Sets `result`, or `failure`, and then the supervisor's `stop_event`."""
+        try:
+            self.result = self._run()
+        except BaseException as error:  # noqa: BLE001  # told by whoever waits for this thread
+            self.failure = error
+        finally:
+            self._supervisor.stop_event.set()
+
+    def _run(self) -> Result:
+        ledger = Ledger()
+        url = f"{self._settings.collector_url}/v1/traces"
+        senders = Senders(url, ledger, self._plan.senders, self._plan.spans_per_second)
+        senders.start()
+        try:
+            done = self._break()
+        finally:
+            began = time.monotonic()
+            answered = senders.stop(LONGEST_ANSWER_S)
+        self._say(f"{sum(done.values())} faults done; waiting until everything is stored")
+        drained = self._until(lambda: self._counted(PENDING) == 0, LONGEST_DRAIN_S)
+        drain_s = time.monotonic() - began
+        with contextlib.closing(Store(self._settings.clickhouse_url)) as store:
+            found = stored(store)
+            faults = disagreements(ledger, found, store)
+        if not answered:
+            faults.append(
+                f"requests are not answered {LONGEST_ANSWER_S:.0f} s after the last fault"
+            )
+        if not drained:
+            faults.append(f"the outbox does not drain within {LONGEST_DRAIN_S:.0f} s")
+        if quarantined := self._counted(QUARANTINED):
+            faults.append(f"{quarantined:.0f} groups are in quarantine")
+        return Result(self._report(done, ledger, found, drain_s), faults)
+
+    def _break(self) -> Mapping[str, int]:
+        breaker = Breaker(self._supervisor, self._settings.broker_url)
+        done: Counter[str] = Counter()
+        told_s = time.monotonic()
+        for number, fault in enumerate(planned(self._plan.faults, self._plan.seed), 1):
+            if self._supervisor.stop_event.wait(fault.after_s):
+                break
+            breaker.do(fault)
+            done[str(fault)] += 1
+            if time.monotonic() - told_s > 5:
+                told_s = time.monotonic()
+                self._say(f"{number} of {self._plan.faults} faults: {fault}")
+        breaker.close()
+        return done
+
+    def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError, StoreError):
+                if condition():
+                    return True
+            if self._supervisor.stop_event.wait(LOOK_S):
+                return False
+        return False
+
+    def _counted(self, names: tuple[str, ...]) -> float:
+        """The sum of these metrics of the collector. Raises httpx.HTTPError."""
+        answer = httpx.get(f"{self._settings.collector_url}/metrics", timeout=5)
+        answer.raise_for_status()
+        lines = [line for line in answer.text.splitlines() if line.startswith(names)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def _report(
+        self, done: Mapping[str, int], ledger: Ledger, found: Stored, drain_s: float
+    ) -> dict[str, Any]:
+        ack_ms = [seconds * 1000 for seconds in ledger.ack_s] or [0.0]
+        cuts = statistics.quantiles(ack_ms, n=100) if len(ack_ms) > 1 else ack_ms * 99
+        restarts = {name: child.restarts for name, child in self._supervisor.children.items()}
+        return {
+            "faults": sum(done.values()),
+            "acked": len(ledger.acknowledged),
+            "stored": found.rows,
+            "unique": found.unique,
+            "rollup": found.rollups[0],
+            "drain_s": round(drain_s, 1),
+            "seed": self._plan.seed,
+            "by_fault": dict(sorted(done.items())),
+            "restarts": restarts,
+            "resent": ledger.resent,
+            "ack_p50_ms": round(cuts[49], 1),
+            "ack_p99_ms": round(cuts[98], 1),
+        }
+
+
+def watched(chaos: Chaos, supervisor: Supervisor) -> Result:
+    """Runs it beside the supervisor, from the thread that started that one.
+
+    Raises what the run raised, and KeyboardInterrupt when it was stopped before its end.
+    """
+    thread = threading.Thread(target=chaos.run, name="chaos")
+    thread.start()
+    supervisor.watch()
+    thread.join()
+    if chaos.failure is not None:
+        raise chaos.failure
+    if chaos.result is None:
+        raise KeyboardInterrupt
+    return chaos.result
+
+
+def written(result: Result) -> str:
+    return json.dumps(result.report, indent=2) + "\n"

@@ -1,0 +1,82 @@
+"""`meshmeter bench`: measures of a running meshmeter that need more than a script."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.processes import exit_code, say
+
+app = typer.Typer(help="Break and measure a meshmeter of its own.", no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Break and measure a meshmeter of its own."""
+
+
+@app.command()
+def chaos(
+    faults: Annotated[int, typer.Option(min=1, help="how many times something is broken")] = 60,
+    report: Annotated[
+        Path | None, typer.Option(help="write what was counted there, as JSON")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="the same seed, the same faults in the same order")] = 1,
+    spans_per_second: Annotated[
+        float, typer.Option(min=1, help="sent meanwhile, by all senders together")
+    ] = 2000.0,
+    senders: Annotated[int, typer.Option(min=1, max=64, help="clients that send")] = 3,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="where everything is kept; default: a directory removed afterwards"),
+    ] = None,
+) -> None:
+    """Kill, pause and end the processes of a meshmeter while it is used, and count what it stored.
+
+    Spans that were acknowledged must be stored, each exactly once and as it was sent, and the
+    rollups must count the same. Ends with exit code 1 when they do not.
+    """
+    from chaos.run import Chaos, Plan, watched, written
+    from collector.settings import PREFIX, Settings
+    from launch.embedded import free_ports, start, supervise
+    from launch.signals import stop_on_signals
+    from launch.supervisor import ChildFailed
+    from observe import configure_logging
+
+    configure_logging("bench", "ERROR")
+    directory = data_dir or Path(tempfile.mkdtemp(prefix="meshmeter-chaos-"))
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    settings = free_ports(Settings(), directory)
+    supervisor = supervise(settings, environ, say)
+    supervisor.longest_pause_s = 1.0
+    stop_on_signals(supervisor.stop_event)
+    code = 1
+    try:
+        start(supervisor, settings, environ)
+        plan = Plan(faults, seed, senders, spans_per_second)
+        result = watched(Chaos(settings, supervisor, plan, say), supervisor)
+    except KeyboardInterrupt:
+        say("stopped before the end: there is no report")
+    except ChildFailed as error:
+        say(str(error))
+    else:
+        text = written(result)
+        if report is None:
+            print(text, end="")
+        else:
+            report.write_text(text)
+            say(f"report written to {report}")
+        for fault in result.faults:
+            print(f"meshmeter: {fault}", file=sys.stderr)
+        code = 1 if result.faults else 0
+    finally:
+        supervisor.stop()
+    if data_dir is None and code == 0:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        say(f"the data and logs are kept in {directory.absolute()}")
+    exit_code(code)
