@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -19,10 +20,11 @@ from chaos.verdict import Stored, disagreements, stored
 from collector.errors import StoreError
 from collector.settings import Settings
 from collector.store.client import Store
-from launch.supervisor import Supervisor
+from launch.supervisor import ChildFailed, Supervisor
 
 LONGEST_ANSWER_S = 90.0
 LONGEST_DRAIN_S = 150.0
+LONGEST_START_S = 90.0
 LOOK_S = 0.1
 PENDING = ("meshmeter_outbox_pending_requests ", "meshmeter_outbox_pending_groups ")
 QUARANTINED = ("meshmeter_outbox_quarantined_groups ",)
@@ -97,8 +99,9 @@ class Chaos:
         done: Counter[str] = Counter()
         told_s = time.monotonic()
         for number, fault in enumerate(planned(self._plan.faults, self._plan.seed), 1):
-            if self._supervisor.stop_event.wait(fault.after_s):
-                break
+            self._supervisor.stop_event.wait(fault.after_s)
+            if not self._until(partial(self._serves, fault.target), LONGEST_START_S):
+                raise ChildFailed(f"{fault.target} is not back after {LONGEST_START_S:.0f} s")
             breaker.do(fault)
             done[str(fault)] += 1
             if time.monotonic() - told_s > 5:
@@ -106,6 +109,11 @@ class Chaos:
                 self._say(f"{number} of {self._plan.faults} faults: {fault}")
         breaker.close()
         return done
+
+    def _serves(self, target: str) -> bool:
+        """Whether there is something to break."""
+        child = self._supervisor.children[target]
+        return child.process.poll() is None and not child.awaited
 
     def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
