@@ -17,6 +17,7 @@ from collector.errors import InvalidSetting
 from collector.frontends import GRPC, HTTP
 from collector.frontends.rules_api import rules_router
 from collector.internal import router as internal_router
+from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
 from collector.own import Own
 from collector.reporter import OutboxReporter
@@ -64,7 +65,10 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         engine = Engine(counters)
         rules = rule_store(settings.rules_url)
         owned.callback(rules.close)
-        keeper = SnapshotKeeper(engine, rules, settings.data_dir, settings.rules_poll_s)
+        places = Places.named(settings.lists_networks, settings.lists_dir)
+        lists = ListKeeper(settings.data_dir, places)
+        owned.callback(ListMetrics(lists).close)
+        keeper = SnapshotKeeper(engine, rules, settings.data_dir, settings.rules_poll_s, lists)
         await keeper.start()
         owned.push_async_callback(keeper.close)
 

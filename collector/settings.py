@@ -55,6 +55,10 @@ class Settings:
         "",
         "destination.service of sidecars before meshmeter, by comma: no rule is asked about them",
     )
+    lists_networks: str = setting(
+        "", "networks that lists may be fetched from besides public addresses, by comma"
+    )
+    lists_dir: str = setting("", "directory of lists that are files; empty: none may be")
     rules_poll_s: float = setting(0.5, "how often a collector looks for changed rules, s")
     store_memory_bytes: int = setting(2 * 1024**3, "memory cap of the embedded ClickHouse, bytes")
 

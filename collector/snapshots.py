@@ -7,17 +7,19 @@ Whatever goes wrong, the rules in force stay in force.
 import asyncio
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge
 
+from collector.files import write_whole
+from collector.lists import ListKeeper, Prepared
 from policy.engine import Engine
 from policy.errors import InvalidRule, PolicyError
-from policy.rules import AnyRule, rule_from_json, rule_to_json
+from policy.lists import list_from_json, list_to_json
+from policy.rules import rule_from_json, rule_to_json
 from policy.snapshot import Snapshot, compile_snapshot
-from policy.store import RuleStore
+from policy.store import RuleSet, RuleStore
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +28,30 @@ FAILURES = Counter("meshmeter_snapshot_failures", "times the rules could not be 
 FILE = "last-good-rules.json"
 
 
+class Made(NamedTuple):
+    """Rules and the lists that they ask, ready to be put in force."""
+
+    snapshot: Snapshot
+    lists: Prepared
+
+
 class SnapshotKeeper:
     """Used on one event loop; loading and compiling happen in threads."""
 
-    def __init__(self, engine: Engine, store: RuleStore, data_dir: Path, poll_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: RuleStore,
+        data_dir: Path,
+        poll_s: float,
+        lists: ListKeeper | None = None,
+    ) -> None:
+        """`lists` is closed with this; without, lists come from public addresses only."""
         self._engine = engine
         self._store = store
         self._file = data_dir / FILE
         self._poll_s = poll_s
+        self._lists = lists or ListKeeper(data_dir)
         self._lock = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
         self._failing = ""
@@ -56,17 +74,18 @@ class SnapshotKeeper:
         """From the database, else from disk; then looks for changes until closed."""
         await self.refresh()
         if not self._engine.snapshot:
-            saved = await asyncio.to_thread(read_last_good, self._file)
+            saved = await asyncio.to_thread(self._load_saved)
             if saved:
-                self._swap(saved)
+                await self._adopt(saved)
                 log.warning("the rules are the last good ones from disk",
-                            extra={"version": saved.version})  # fmt: skip
+                            extra={"version": saved.snapshot.version})  # fmt: skip
         self._polling = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
         if self._polling:
             self._polling.cancel()
             await asyncio.gather(self._polling, return_exceptions=True)
+        await self._lists.close()
 
     async def refresh(self) -> None:
         """Loads the rules now if they changed. Never raises: see `failing`."""
@@ -81,60 +100,71 @@ class SnapshotKeeper:
                 return
             self._failing = ""
             if loaded:
-                self._swap(loaded)
+                await self._adopt(loaded)
 
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
             await self.refresh()
 
-    def _swap(self, snapshot: Snapshot) -> None:
-        self._engine.swap(snapshot)
-        VERSION.set(snapshot.version)
-        log.info("rules are in force",
-                 extra={"version": snapshot.version, "rules": len(snapshot.rules)})  # fmt: skip
+    async def _adopt(self, made: Made) -> None:
+        """No rule is in force without the lists that it asks."""
+        await self._lists.adopt(made.lists)
+        self._engine.swap(made.snapshot)
+        await self._lists.drop_others(made.lists)
+        VERSION.set(made.snapshot.version)
+        rules = len(made.snapshot.rules)
+        log.info("rules are in force", extra={"version": made.snapshot.version, "rules": rules})
 
-    def _load_changed(self) -> Snapshot | None:
+    def _load_changed(self) -> Made | None:
         """Raises RulesDown, InvalidRule."""
         present = self._engine.snapshot
         if present and self._store.version() == present.version:
             return None
-        version, rules, _ = self._store.load()
-        snapshot = compile_snapshot(rules, version, present)
+        loaded = self._store.load(self._lists.known)
+        made = self._made(loaded)
         try:
-            write_last_good(self._file, version, rules)
+            write_last_good(self._file, loaded)
         except OSError as error:  # the rules are good all the same
             log.warning("the last good rules cannot be kept on disk", extra={"why": str(error)})
-        return snapshot
+        return made
+
+    def _load_saved(self) -> Made | None:
+        saved = read_last_good(self._file)
+        try:
+            return self._made(saved) if saved else None
+        except InvalidRule as error:
+            log.warning("the last good rules on disk cannot be used", extra={"why": str(error)})
+            return None
+
+    def _made(self, loaded: RuleSet) -> Made:
+        """Raises InvalidRule."""
+        prepared = self._lists.prepare(loaded.lists)
+        snapshot = compile_snapshot(
+            loaded.rules, loaded.version, self._engine.snapshot, self._lists.lists
+        )
+        return Made(snapshot, prepared)
 
 
-def write_last_good(file: Path, version: int, rules: list[AnyRule]) -> None:
-    """Whole or not at all, also when several processes share the directory. Raises OSError."""
-    document = {"version": version, "rules": [rule_to_json(rule) for rule in rules]}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "w") as out:
-            json.dump(document, out)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def write_last_good(file: Path, loaded: RuleSet) -> None:
+    """Raises OSError."""
+    document = {
+        "version": loaded.version,
+        "rules": [rule_to_json(rule) for rule in loaded.rules],
+        "lists": [list_to_json(named) for named in loaded.lists],
+    }
+    write_whole(file, json.dumps(document))
 
 
-def read_last_good(file: Path) -> Snapshot | None:
+def read_last_good(file: Path) -> RuleSet | None:
     """None when there is no such file or it cannot be used, which is logged."""
     try:
         document = json.loads(file.read_text())
-        rules = [rule_from_json(rule) for rule in document["rules"]]
-        return compile_snapshot(rules, document["version"])
+        return RuleSet(
+            document["version"],
+            [rule_from_json(rule) for rule in document["rules"]],
+            [list_from_json(named) for named in document.get("lists", ())],
+        )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, InvalidRule) as error:
