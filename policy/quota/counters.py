@@ -1,35 +1,34 @@
 """Counters shared by all collectors, in Redis or Valkey.
 
-All charges of one turn of the event loop with the same deadline go in one EVALSHA. Nothing is
-tried twice: an answer that is late is no answer, though the server may have charged for it.
+All charges of one turn of the event loop with the same deadline go in one call.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-
-from policy.errors import CountersDown, UnsuitableCounters
-from policy.quota.base import Dedup, Grant, Take
+from policy.errors import CountersDown
+from policy.quota.base import Grant, Outcome, Quota
 from policy.quota.breaker import Breaker
-from policy.quota.memory import MemoryCounters
-from policy.quota.script import SCRIPT, Group, arguments, grants
+from policy.quota.contract import DEADLINE_S, TOP, Dedup, Take, Usage, grants
+from policy.quota.keys import key_prefix
+from policy.quota.memory import MemoryCounters, now_us
+from policy.quota.script import Group, arguments, outcomes
+from policy.quota.server import CounterServer
+from policy.quota.usage import most_used, use_of
 
 __all__ = ["MemoryCounters", "RedisCounters"]
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 256  # charges in one call: longer ones would hold the server up
-CONNECTIONS = 16
+MAX_LISTED = 10_000  # counters of a rule
 PROBE_S = 1.0  # a probe connects and loads the script; no check waits for it
-START_S = 5.0
 
-Waiting = tuple[Group, "asyncio.Future[list[Grant]]"]
+Said = list[Outcome]
+Waiting = tuple[Group, "asyncio.Future[Said]"]
 
 
 class RedisCounters:
@@ -42,44 +41,22 @@ class RedisCounters:
         clock_us: Callable[[], int] = lambda: 0,
         breaker: Breaker | None = None,
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=PROBE_S,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=PROBE_S,
-            driver_info=None,
-            protocol=2,
-        )
-        self._redis = Redis.from_pool(pool)
-        self._execute: Any = self._redis.execute_command
+        self._server = CounterServer(url)
         self._clock_us = clock_us
+        self._ahead_us = 0  # the server's clock, of ours
         self._breaker = breaker or Breaker()
-        self._sha = ""
         self._pending: dict[float, list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def check_server(self) -> None:
-        """Connects and loads the script. Raises CountersDown, and UnsuitableCounters for a server
-        that may evict: a forgotten counter is a quota not kept."""
-        try:
-            async with asyncio.timeout(START_S):
-                await self._load()
-                policy = await self._eviction_policy()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise CountersDown(str(error) or "no answer in time") from error
-        if policy not in ("", "noeviction"):
-            raise UnsuitableCounters(
-                f"the counters' server has maxmemory-policy {policy} and would forget counters; "
-                "set it to noeviction"
-            )
+        """Raises CountersDown, and UnsuitableCounters for a server that may evict."""
+        await self._server.check()
 
     async def close(self) -> None:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
+        await self._server.close()
 
     async def charge(
         self,
@@ -88,18 +65,62 @@ class RedisCounters:
         *,
         best_effort: bool = False,
         dedup: Dedup | None = None,
+        lease: str = "",
     ) -> list[Grant]:
         """As `Counters.charge`."""
+        said = await self._said(Group(takes, best_effort, dedup, lease), deadline_s)
+        return grants(takes, said)
+
+    async def release(self, lease: str, deadline_s: float) -> int:
+        said = await self._said(Group((), lease=lease), deadline_s)
+        return -sum(outcome.amount for outcome in said)
+
+    async def peek(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
+        return grants(takes, await self._said(Group(takes, peek=True), deadline_s))
+
+    async def grant(self, take: Take, deadline_s: float = DEADLINE_S) -> Grant:
+        return (await self.charge((take,), deadline_s))[0]
+
+    async def usage(
+        self, rule: str, limit: str, quota: Quota, *, top: int = TOP, within_s: float = DEADLINE_S
+    ) -> Usage:
+        """As `Counters.usage`; looks at all keys of the server, for as long as it may."""
+        until = time.monotonic() + within_s
+        keys, complete = await self._listed(key_prefix(rule, limit, quota.algorithm), until)
+        found = []
+        for at in range(0, len(keys), MAX_BATCH):
+            takes = tuple(Take(key, quota, 0) for key in keys[at : at + MAX_BATCH])
+            said = await self._said(Group(takes, peek=True), DEADLINE_S)
+            found += [
+                use_of(take.key, quota, outcome) for take, outcome in zip(takes, said, strict=True)
+            ]
+        return Usage(most_used(found, top), complete)
+
+    async def reset(self, keys: Sequence[str], deadline_s: float = DEADLINE_S) -> int:
+        return await self._server.forget(keys, deadline_s)
+
+    async def _listed(self, prefix: str, until: float) -> tuple[list[str], bool]:
+        """Keys that begin so, and whether these are all. A server may say one twice."""
+        keys: dict[str, None] = {}
+        cursor = -1
+        while cursor and len(keys) < MAX_LISTED:
+            if time.monotonic() > until:
+                return list(keys), False
+            cursor, found = await self._server.scan(max(cursor, 0), prefix + "*", DEADLINE_S)
+            keys.update(dict.fromkeys(found))
+        return list(keys)[:MAX_LISTED], not cursor and len(keys) <= MAX_LISTED
+
+    async def _said(self, group: Group, deadline_s: float) -> Said:
         if not self._breaker.closed:
             self._probe()
             raise CountersDown("the counters did not answer lately")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Grant]] = loop.create_future()
+        answer: asyncio.Future[Said] = loop.create_future()
         if not self._pending:
             loop.call_soon(self._flush)
         # In whole milliseconds, so that callers' own deadlines still share calls.
         deadline = max(int(deadline_s * 1000), 1) / 1000
-        self._pending.setdefault(deadline, []).append((Group(takes, best_effort, dedup), answer))
+        self._pending.setdefault(deadline, []).append((group, answer))
         return await answer
 
     def _flush(self) -> None:
@@ -108,61 +129,51 @@ class RedisCounters:
             for at in range(0, len(waiting), MAX_BATCH):
                 self._spawn(self._ask(waiting[at : at + MAX_BATCH], deadline_s))
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, batch: list[Waiting], deadline_s: float) -> None:
         """One call for the whole batch; every one of its futures is answered."""
-        keys, values = arguments([group for group, _ in batch], self._clock_us())
         try:
-            async with asyncio.timeout(deadline_s):
-                answers = await self._evaluate(keys, values)
-        except (RedisError, OSError, TimeoutError) as error:
+            answers = iter(await self._evaluate([group for group, _ in batch], deadline_s))
+        except CountersDown as error:
             self._failed(error)
             for _, answer in batch:
                 if not answer.done():
-                    answer.set_exception(CountersDown(str(error) or "no answer in time"))
+                    answer.set_exception(CountersDown(str(error)))
             return
         except asyncio.CancelledError:
             for _, answer in batch:
                 answer.cancel()
             raise
         self._breaker.succeeded()
-        first = 0
         for group, answer in batch:
+            said = outcomes(answers, group)
             if not answer.done():
-                answer.set_result(grants(answers, first, len(group.takes)))
-            first += len(group.takes)
+                answer.set_result(said)
 
-    async def _evaluate(self, keys: list[str], values: list[str | int]) -> list[int]:
-        try:
-            found = await self._execute("EVALSHA", self._sha, len(keys), *keys, *values)
-        except NoScriptError:  # the server was started again
-            await self._load()
-            found = await self._execute("EVALSHA", self._sha, len(keys), *keys, *values)
-        return list(found)
-
-    async def _load(self) -> None:
-        sha = await self._execute("SCRIPT LOAD", SCRIPT)
-        self._sha = sha.decode() if isinstance(sha, bytes) else str(sha)
-
-    async def _eviction_policy(self) -> str:
-        """ "" when the server does not say."""
-        try:
-            found = await self._redis.config_get("maxmemory-policy")
-        except ResponseError as error:
-            log.info("the counters' server does not show its configuration", extra={"why": error})
-            return ""
-        return str(found.get("maxmemory-policy", ""))
+    async def _evaluate(self, groups: list[Group], deadline_s: float) -> list[int]:
+        """A second time when the server's clock is not where it was thought to be."""
+        until = asyncio.get_running_loop().time() + deadline_s
+        for _ in range(2):
+            now = self._clock_us()
+            counted_us = now or now_us() + self._ahead_us
+            keys, values = arguments(groups, now, counted_us)
+            clock, *answers = await self._server.evaluate(keys, values, until)
+            if not now:
+                self._ahead_us = clock - now_us()
+            if answers:
+                return answers
+        raise CountersDown("the server's clock does not stand still")
 
     def _failed(self, error: Exception) -> None:
         was_closed = self._breaker.closed
         self._breaker.failed()
         if was_closed and not self._breaker.closed:
             log.warning("the counters do not answer; rules decide by their own policy",
-                        extra={"why": str(error) or type(error).__name__})  # fmt: skip
+                        extra={"why": str(error)})  # fmt: skip
 
     def _probe(self) -> None:
         if self._breaker.lets_through():
@@ -170,9 +181,8 @@ class RedisCounters:
 
     async def _try_again(self) -> None:
         try:
-            async with asyncio.timeout(PROBE_S):
-                await self._load()
-        except (RedisError, OSError, TimeoutError):
+            await self._server.load(PROBE_S)
+        except CountersDown:
             self._breaker.failed()
         else:
             self._breaker.succeeded()

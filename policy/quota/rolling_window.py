@@ -2,19 +2,27 @@
 
 A grant counts in the tick it falls in, and comes back all at once when that tick leaves the window:
 after a window, less at most a tick. A window that is no multiple of the tick counts as the next
-one. The state is the start and the amount of each tick that something was taken in, oldest first.
+one. The state is the tick's width, how much is used, and the amounts by the starts of their ticks.
 
 Source: Istio Mixer's memquota, a rolling window of ticks of 100 ms.
 """
 
-from itertools import chain
-
 from policy.errors import InvalidRule
-from policy.quota.base import Algorithm, Grant, Outcome, Quota, State, refuse_burst
+from policy.quota.base import (
+    Algorithm,
+    Grant,
+    Numbers,
+    Outcome,
+    Quota,
+    State,
+    refuse_burst,
+    refuse_calendar,
+)
+from policy.quota.slots import after, latest, moved, take_from
 
 MIXER_TICK_US = 100_000
 USUAL_TICKS = 100
-MAX_TICKS = 600  # a minute in Mixer's; the cost of a take grows with them
+MAX_TICKS = 600  # a minute in Mixer's; a counter holds 16 bytes for each
 
 
 def tick_of(quota: Quota) -> int:
@@ -24,85 +32,61 @@ def tick_of(quota: Quota) -> int:
     return min(quota.window_us, max(MIXER_TICK_US, -(-quota.window_us // USUAL_TICKS)))
 
 
-def take(quota: Quota, state: State | None, amount: int, now_us: int) -> Outcome:
+def span_of(quota: Quota) -> int:
+    """The window in whole ticks."""
     tick = tick_of(quota)
-    span = -(-quota.window_us // tick) * tick
+    return -(-quota.window_us // tick) * tick
+
+
+def take(
+    quota: Quota, state: State | None, amount: int, now_us: int, slot: int
+) -> tuple[Outcome, State]:
+    tick, span = tick_of(quota), span_of(quota)
     current = now_us - now_us % tick
-    ticks: dict[int, int] = {}
-    for start, taken in zip((state or ())[::2], (state or ())[1::2], strict=True):
-        # Another tick than before, or a clock that stepped back: the nearest tick there is.
-        counted = min(start - start % tick, current)
-        if counted > current - span:
-            ticks[counted] = ticks.get(counted, 0) + taken
-    used = sum(ticks.values())
-    excess = used + amount - quota.limit
-    granted = excess <= 0
-    retry = 0
-    if granted:
-        used += amount
-        if amount:
-            ticks[current] = ticks.get(current, 0) + amount
-    elif amount > quota.limit:
-        retry = -1
-    else:
-        for start, taken in ticks.items():
-            excess -= taken
-            if excess <= 0:
-                retry = start + span - now_us
-                break
-    reset = max(ticks) + span - now_us if ticks else 0
-    grant = Grant(granted, max(quota.limit - used, 0), reset, retry, amount if granted else 0)
-    return Outcome(grant, tuple(chain.from_iterable(ticks.items())), reset)
+    width, used, slots = state or (tick, 0, ())
+    if width != tick or latest(slots) > current:
+        slots = moved(slots, tick, current)
+    slots, used = after(slots, current - span, used)
+    outcome, used, slots = take_from(
+        slots, used, quota.limit, amount, now_us, slot, into=current, lasting=span
+    )
+    return outcome, (tick, used, slots)
 
 
-LUA = f"""
-if tick == 0 then
-  tick = math.min(window, math.max({MIXER_TICK_US}, math.ceil(window / {USUAL_TICKS})))
-end
-local span = math.ceil(window / tick) * tick
+LUA = """
 local current = now - now % tick
-local ticks, used = {{}}, 0
-for at = 1, #state, 2 do
-  local start, taken = math.min(state[at] - state[at] % tick, current), state[at + 1]
-  if start > current - span then
-    used = used + taken
-    if ticks[#ticks - 1] == start then
-      ticks[#ticks] = ticks[#ticks] + taken
-    else
-      ticks[#ticks + 1] = start
-      ticks[#ticks + 1] = taken
-    end
-  end
-end
-local excess = used + amount - limit
-local granted, retry = 0, -1
-if excess <= 0 then
-  granted, retry, used = 1, 0, used + amount
-  if ticks[#ticks - 1] == current then
-    ticks[#ticks] = ticks[#ticks] + amount
-  elseif amount > 0 then
-    ticks[#ticks + 1] = current
-    ticks[#ticks + 1] = amount
-  end
-elseif amount <= limit then
-  for at = 1, #ticks, 2 do
-    excess = excess - ticks[at + 1]
-    if excess <= 0 then
-      retry = ticks[at] + span - now
-      break
-    end
-  end
-end
-local reset = 0
-if #ticks > 0 then reset = ticks[#ticks - 1] + span - now end
-return granted, math.max(limit - used, 0), reset, retry, ticks
+local width, used, slots = state[1], state[2] or 0, state[3] or ''
+if width ~= tick or latest(slots) > current then slots = moved(slots, tick, current) end
+slots, used = after(slots, current - span, used)
+local granted, reset, retry
+slots, granted, used, reset, retry, amount, slot =
+  take_from(slots, used, limit, amount, now, slot, current, span)
+return granted, used, reset, retry, amount, slot, {tick, used, slots}
 """
+
+
+def numbers(quota: Quota, now_us: int) -> Numbers:  # noqa: ARG001
+    return Numbers((quota.limit, tick_of(quota), span_of(quota)))
+
+
+def until_its_ticks_end(quota: Quota, grant: Grant) -> int:
+    return grant.reset_us - span_of(quota) + tick_of(quota)
 
 
 def check(quota: Quota) -> None:
     refuse_burst(quota)
+    refuse_calendar(quota)
     if quota.window_us > MAX_TICKS * tick_of(quota):
         raise InvalidRule("/tick", f"the window would have more than {MAX_TICKS} ticks")
 
 
-ROLLING_WINDOW = Algorithm("rolling-window", "r", take, LUA, check)
+ROLLING_WINDOW = Algorithm(
+    name="rolling-window",
+    letter="r",
+    take=take,
+    lua=LUA,
+    names="limit, tick, span",
+    numbers=numbers,
+    check=check,
+    lease_us=until_its_ticks_end,
+)

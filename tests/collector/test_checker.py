@@ -9,7 +9,7 @@ from collector.errors import Unready
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import CountersDown
-from policy.quota.base import Grant, Take
+from policy.quota import Grant, Take
 from policy.quota.memory import MemoryCounters
 from policy.results import Decision
 from policy.rules import AnyRule

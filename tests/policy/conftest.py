@@ -96,10 +96,10 @@ def store(rules_url: str) -> Iterator[RuleStore]:
 @pytest.fixture(params=["memory", "redis"])
 def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
     clock = Clock()
-    if request.param == "memory":
-        yield Counted(clock, MemoryCounters(clock).charge_now)
-        return
     with asyncio.Runner() as runner:
+        if request.param == "memory":
+            yield Counted(clock, MemoryCounters(clock), runner)
+            return
         shared = RedisCounters(request.getfixturevalue("redis_url"), clock_us=clock)
-        yield Counted(clock, lambda takes, **how: runner.run(shared.charge(takes, 5, **how)))
+        yield Counted(clock, shared, runner)
         runner.run(shared.close())

@@ -8,7 +8,7 @@ import pytest
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import CountersDown, NoSnapshot
-from policy.quota.base import Grant, Take
+from policy.quota import Grant, Take
 from policy.quota.memory import MemoryCounters
 from policy.results import DecidedBy, Decision
 from policy.rules import AnyRule

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from policy.errors import CountersDown, UnsuitableCounters
 from policy.quota import Dedup, Grant, Quota, Take
-from policy.quota.base import dedup_key
 from policy.quota.breaker import Breaker
+from policy.quota.contract import dedup_key
 from policy.quota.counters import RedisCounters
 from tests.conftest import ValkeyProcess
 
