@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
 
 from policy.attributes import ValueType
 from policy.documents import (
@@ -20,6 +20,7 @@ from policy.expression import Match, compile_dimension, compile_expression
 from policy.lists import HeldLists
 from policy.meter import Limits, Meter, Override, Overrides, Term
 from policy.quota import ALGORITHMS, Quota
+from policy.quota.base import UNITS_US
 from policy.stages import Metered
 
 MAX_DIMENSIONS = 16
@@ -27,11 +28,24 @@ MAX_LIMITS = 8
 MAX_OVERRIDES = 100_000
 MAX_WINDOW_S = 366 * 86_400
 TOO_MANY = 429
+FIELDS = ("limit", "window", "burst", "tick", "time_zone")
 
 
 def within_a_year(value: float | None) -> None:
     if value is not None and not 0.000_001 <= value <= MAX_WINDOW_S:  # also refuses nan
         raise InvalidRule("", "expected 0.000001 to 31622400 seconds (366 days)")
+
+
+def seconds_or_unit(value: Any) -> Any:
+    if isinstance(value, str) and value in UNITS_US:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault(InvalidRule("", f"expected seconds or one of {', '.join(UNITS_US)}"))
+    try:
+        within_a_year(value)
+    except InvalidRule as error:
+        raise fault(error) from error
+    return value
 
 
 def known_algorithm(name: str) -> None:
@@ -54,6 +68,16 @@ Seconds = Annotated[
     checked_by(within_a_year),
     Field(description="seconds, to the microsecond", examples=[1.0]),
 ]
+Window = Annotated[
+    float | str,
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": [*UNITS_US]}]}),
+    BeforeValidator(seconds_or_unit),
+    Field(description="seconds, to the microsecond; or a calendar's unit", examples=[1.0]),
+]
+TimeZone = Annotated[
+    str | None,
+    Field(description="calendar window: an IANA time zone; null: UTC", examples=["Europe/Berlin"]),
+]
 Algorithm = Annotated[
     str,
     checked_by(known_algorithm),
@@ -72,10 +96,11 @@ class Limit(Document):
     """One limit."""
 
     limit: Amount
-    window: Seconds
+    window: Window
     algorithm: Algorithm = "token-bucket"
     burst: Burst = None
     tick: Tick = None
+    time_zone: TimeZone = None
 
     @model_validator(mode="after")
     def _countable(self) -> Self:
@@ -85,13 +110,16 @@ class Limit(Document):
 
 def quota_of(limit: Limit) -> Quota:
     """Raises a fault for what cannot be counted exactly."""
+    unit = limit.window if isinstance(limit.window, str) else ""
     try:
         quota = Quota(
             limit.algorithm,
             limit.limit,
-            micros(limit.window),
+            0 if isinstance(limit.window, str) else micros(limit.window),
             limit.limit if limit.burst is None else limit.burst,
             0 if limit.tick is None else micros(limit.tick),
+            unit,
+            limit.time_zone or "",
         )
         ALGORITHMS[limit.algorithm].check(quota)
     except InvalidRule as error:
@@ -103,10 +131,11 @@ class Limited(Document):
     """One limit, written out, or several in `limits`, which are charged together."""
 
     limit: Amount | None = None
-    window: Seconds | None = None
+    window: Window | None = None
     algorithm: Algorithm = "token-bucket"
     burst: Burst = None
     tick: Tick = None
+    time_zone: TimeZone = None
     limits: Annotated[
         tuple[Limit, ...],
         Listed,
@@ -128,7 +157,7 @@ class Limited(Document):
 
     def _limits(self) -> tuple[Limit, ...]:
         if self.limits:
-            for name in ("limit", "window", "burst", "tick"):
+            for name in FIELDS:
                 if getattr(self, name) is not None:
                     raise fault(InvalidRule(f"/{name}", "belongs into limits, when there are any"))
             return self.limits
@@ -144,6 +173,7 @@ class Limited(Document):
             algorithm=self.algorithm,
             burst=self.burst,
             tick=self.tick,
+            time_zone=self.time_zone,
         )
 
 
@@ -165,7 +195,7 @@ class OverrideDocument(Limited):
     def _limits(self) -> tuple[Limit, ...]:
         if not self.unlimited:
             return super()._limits()
-        for name in ("limit", "window", "burst", "tick"):
+        for name in FIELDS:
             if getattr(self, name) is not None:
                 raise fault(InvalidRule(f"/{name}", "what is unlimited has none"))
         if self.limits:

@@ -15,6 +15,8 @@ def test_a_rule_goes_to_json_and_back() -> None:
         quota(dimensions=["source.service"], window=0.25, burst=7, priority=-3, mode="disabled"),
         quota(algorithm="fixed-window", on_backend_error="closed", description="so"),
         quota(algorithm="rolling-window", tick=0.05),
+        quota(algorithm="calendar-window", window="month", time_zone="Europe/Berlin"),
+        quota(algorithm="concurrency", window=30),
         deny(http_status=451, message="no"),
     ):
         assert rule_from_json(rule_to_json(rule)) == rule
@@ -61,6 +63,17 @@ def test_a_window_is_kept_in_whole_microseconds() -> None:
         ({"window": math.inf}, "/window"),
         ({"window": 10**400}, "/window"),
         ({"window": "1s"}, "/window"),
+        ({"window": True}, "/window"),
+        ({"window": []}, "/window"),
+        ({"window": "day"}, "/window"),
+        ({"window": 60, "algorithm": "calendar-window"}, "/window"),
+        ({"window": "fortnight", "algorithm": "calendar-window"}, "/window"),
+        (
+            {"window": "day", "algorithm": "calendar-window", "time_zone": "Mars/Olympus"},
+            "/time_zone",
+        ),
+        ({"window": "day", "algorithm": "calendar-window", "time_zone": 1}, "/time_zone"),
+        ({"time_zone": "UTC"}, "/time_zone"),
         ({"algorithm": "leaky"}, "/algorithm"),
         ({"burst": 0}, "/burst"),
         ({"burst": 2**60}, "/burst"),
