@@ -9,6 +9,8 @@ class Signal(StrEnum):
 
     OTLP_TRACES = "otlp-traces"  # ExportTraceServiceRequest
     OTLP_TRACES_JSON = "otlp-traces-json"  # the same in OTLP's JSON
+    OTLP_LOGS = "otlp-logs"  # ExportLogsServiceRequest
+    OTLP_LOGS_JSON = "otlp-logs-json"
     ALS = "als"  # StreamAccessLogsMessage, the identifier always set
     DECISIONS = "decisions"  # JSON lines, one decision each
 

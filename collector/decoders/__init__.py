@@ -7,7 +7,7 @@ no clock but the report's `received_ns`, no chance, no sets.
 
 from collections.abc import Callable, Iterable
 
-from collector.decoders import als, decisions, otlp_traces
+from collector.decoders import als, decisions, otlp_logs, otlp_traces
 from collector.decoders.decoded import Collected, DeadLetter, Decoded
 from collector.decoders.lenient import Unreadable
 from collector.decoders.limits import Reason
@@ -20,6 +20,8 @@ Decoder = Callable[[Report, Collected], None]  # raises Unreadable when nothing 
 DECODERS: dict[Signal, Decoder] = {
     Signal.OTLP_TRACES: otlp_traces.decode,
     Signal.OTLP_TRACES_JSON: otlp_traces.decode_json,
+    Signal.OTLP_LOGS: otlp_logs.decode,
+    Signal.OTLP_LOGS_JSON: otlp_logs.decode_json,
     Signal.ALS: als.decode,
     Signal.DECISIONS: decisions.decode,
 }

@@ -16,6 +16,7 @@ MAX_KEY_BYTES = 1024
 MAX_VALUE_BYTES = 4096
 MAX_DEPTH = 16  # of an attribute's value
 MAX_EVENTS = 128
+MAX_LOG_BODY_BYTES = 64 * 1024
 MAX_DEAD_ITEM_BYTES = 64 * 1024
 
 
@@ -35,15 +36,15 @@ Refusal = tuple[Reason, str]  # the reason, and a sentence naming field and limi
 NO_ID = {size: bytes(size) for size in (8, 16)}
 
 
-def refused_time(time_ns: int, received_ns: int) -> Refusal | None:
+def refused_time(time_ns: int, received_ns: int, what: str = "start time") -> Refusal | None:
     """Also what bounds the partitions of one insert: ClickHouse takes 100, this leaves 9."""
     if received_ns - RETENTION_NS <= time_ns <= received_ns + FUTURE_NS:
         return None
     if time_ns < YEAR_2000_NS:
-        return Reason.NO_TIME, f"start time {time_ns} ns is before the year 2000"
+        return Reason.NO_TIME, f"{what} {time_ns} ns is before the year 2000"
     if time_ns > received_ns:
-        return Reason.IN_THE_FUTURE, f"start time {time_ns} ns is over 10 minutes in the future"
-    return Reason.TOO_OLD, f"start time {time_ns} ns is over 7 days ago"
+        return Reason.IN_THE_FUTURE, f"{what} {time_ns} ns is over 10 minutes in the future"
+    return Reason.TOO_OLD, f"{what} {time_ns} ns is over 7 days ago"
 
 
 def refused_span(
@@ -57,3 +58,8 @@ def refused_span(
         told = f"span_id must be 8 bytes (in JSON 16 hex digits), not all zero: {len(span_id)}"
         return Reason.BAD_SPAN_ID, told
     return refused_time(start_ns, received_ns)
+
+
+def refused_log(time_ns: int, received_ns: int) -> Refusal | None:
+    """A record may have no time: then it is of when it was accepted."""
+    return refused_time(time_ns, received_ns, "time") if time_ns else None

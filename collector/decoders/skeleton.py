@@ -4,8 +4,8 @@ from google.protobuf.message import DecodeError
 
 from collector.decoders.inspection import Inspection, inspect
 from collector.decoders.lenient import Unreadable
-from collector.decoders.limits import Reason, refused_span
-from collector.proto.skeleton_pb2 import Request, SpanHead
+from collector.decoders.limits import Reason, refused_log, refused_span
+from collector.proto.skeleton_pb2 import LogHead, Request, SpanHead
 
 
 def read_skeleton(body: bytes, name: str) -> Request:
@@ -32,3 +32,17 @@ def look_at_span(span: bytes, received_ns: int, found: Inspection) -> None:
         found.note((Reason.UNREADABLE, "a span cannot be read"))
         return
     found.note(refused_span(head.trace_id, head.span_id, head.start_time_unix_nano, received_ns))
+
+
+def inspect_logs(body: bytes, received_ns: int) -> Inspection:
+    """Of an ExportLogsServiceRequest: finds bad times. Raises Malformed, TooLarge."""
+    return inspect(read_skeleton(body, "ExportLogsServiceRequest"), received_ns, look_at_record)
+
+
+def look_at_record(record: bytes, received_ns: int, found: Inspection) -> None:
+    try:
+        head = LogHead.FromString(record)
+    except DecodeError:
+        found.note((Reason.UNREADABLE, "a log record cannot be read"))
+        return
+    found.note(refused_log(head.time_unix_nano or head.observed_time_unix_nano, received_ns))

@@ -1,4 +1,4 @@
-"""OTLP traces: Export over gRPC, and POST /v1/traces over HTTP in protobuf or JSON, gzip or plain.
+"""OTLP traces and logs: Export over gRPC, and POST over HTTP in protobuf or JSON, gzip or plain.
 
 The answer is given when the body is in the outbox, on disk. Items that cannot be right are known
 here without decoding the rest and told in `partial_success`; the worker stores the others.
@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from collector.decoders.inspection import Inspection
+from collector.decoders.otlp_json_logs import inspect_logs_json
 from collector.decoders.otlp_json_traces import inspect_traces_json
-from collector.decoders.skeleton import inspect_traces
+from collector.decoders.skeleton import inspect_logs, inspect_traces
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
 from collector.frontends.otlp_answers import (
@@ -66,7 +68,16 @@ TRACES = Export(
     },
     Rejection(ExportTraceServiceResponse, "rejected_spans"),
 )
-EXPORTS = (TRACES,)
+LOGS = Export(
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "/v1/logs",
+    {
+        TYPE_PROTOBUF: Encoding(Signal.OTLP_LOGS, inspect_logs),
+        TYPE_JSON: Encoding(Signal.OTLP_LOGS_JSON, inspect_logs_json),
+    },
+    Rejection(ExportLogsServiceResponse, "rejected_log_records"),
+)
+EXPORTS = (TRACES, LOGS)
 
 
 class Exporter:

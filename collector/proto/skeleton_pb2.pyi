@@ -91,7 +91,7 @@ Global___ScopeItems: _TypeAlias = ScopeItems  # noqa: Y015
 
 @_typing.final
 class SpanHead(_message.Message):
-    """What of a span decides whether it can be stored."""
+    """What of a span, and of a log record, decides whether it can be stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,3 +115,25 @@ class SpanHead(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SpanHead: _TypeAlias = SpanHead  # noqa: Y015
+
+@_typing.final
+class LogHead(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_UNIX_NANO_FIELD_NUMBER: _builtins.int
+    OBSERVED_TIME_UNIX_NANO_FIELD_NUMBER: _builtins.int
+    time_unix_nano: _builtins.int
+    observed_time_unix_nano: _builtins.int
+    def __init__(
+        self,
+        *,
+        time_unix_nano: _builtins.int = ...,
+        observed_time_unix_nano: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["observed_time_unix_nano", b"observed_time_unix_nano", "time_unix_nano", b"time_unix_nano"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogHead: _TypeAlias = LogHead  # noqa: Y015

@@ -60,6 +60,21 @@ class RequestRow(NamedTuple):
     weight: float
 
 
+class LogRow(NamedTuple):
+    time: int
+    observed: int
+    service: str
+    severity: int
+    severity_text: str
+    body: str
+    event: str
+    trace_id: bytes
+    span_id: int
+    scope: str
+    attributes: dict[str, str]
+    resource: dict[str, str]
+
+
 class DecisionRow(NamedTuple):
     time: int
     id: str
@@ -100,11 +115,12 @@ class DeadLetterRow(NamedTuple):
     item: bytes
 
 
-Row = SpanRow | RequestRow | DecisionRow | DeadLetterRow
+Row = SpanRow | RequestRow | LogRow | DecisionRow | DeadLetterRow
 
 TABLES: dict[type[Row], str] = {
     SpanRow: "spans",
     RequestRow: "requests",
+    LogRow: "logs",
     DecisionRow: "decisions",
     DeadLetterRow: "dead_letters",
 }

@@ -8,12 +8,14 @@ import httpx
 import pytest
 from google.protobuf.json_format import Parse
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
 from tests.collector.messages import rejected, span, traces
 from tests.collector.otlp_messages import as_json
+from tests.collector.reports import log_record, logs
 
 GZIP = {"content-encoding": "gzip"}
 JSON = {"content-type": "application/json"}
@@ -176,6 +178,43 @@ def test_a_span_in_json_that_cannot_be_right_is_told_and_the_others_are_kept(
     assert counters.moved("frontend_items", protocol="otlp_http") == 2
     assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
     assert counters.moved("reports", signal="otlp-traces-json") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        pytest.param({"time_unix_nano": 7}, "before the year 2000", id="1970"),
+        pytest.param(
+            {"time_unix_nano": time.time_ns() + 365 * DAY_NS}, "in the future", id="next year"
+        ),
+        pytest.param({"time_unix_nano": 2**64 - 1}, "in the future", id="the largest time"),
+        pytest.param(
+            {"time_unix_nano": time.time_ns() - 8 * DAY_NS}, "over 7 days ago", id="last week"
+        ),
+    ],
+)
+@pytest.mark.parametrize("content_type", [PROTOBUF, JSON], ids=["protobuf", "JSON"])
+def test_a_log_record_that_cannot_be_right_is_told_and_the_others_are_kept(
+    collector: LiveCollector,
+    changes: dict[str, int],
+    words: str,
+    content_type: dict[str, str],
+) -> None:
+    counters = collector.counters()
+    told = logs(log_record(), log_record(**changes))
+    body = as_json(told) if content_type is JSON else told.SerializeToString()
+    answer = httpx.post(f"{collector.url}/v1/logs", content=body, headers=content_type)
+    response = ExportLogsServiceResponse()
+    if content_type is JSON:
+        Parse(answer.text, response)
+    else:
+        response.ParseFromString(answer.content)
+    assert response.partial_success.rejected_log_records == 1
+    assert words in response.partial_success.error_message
+    assert counters.moved("frontend_items", protocol="otlp_http") == 2
+    assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
+    signal = "otlp-logs-json" if content_type is JSON else "otlp-logs"
+    assert counters.moved("reports", signal=signal) == 1
 
 
 def test_another_method_is_told_which_one_to_use(collector: LiveCollector) -> None:

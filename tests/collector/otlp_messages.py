@@ -8,9 +8,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, traces
+from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, logs, traces
 
 DAY = 86_400 * SECOND
 IDS = ("traceId", "spanId", "parentSpanId")
@@ -72,3 +73,19 @@ spans = st.builds(
     ),
 )
 requests = st.lists(st.builds(traces, spans, spans, service=st.text()), max_size=3)
+
+log_records = st.builds(
+    LogRecord,
+    time_unix_nano=st.one_of(st.just(0), times),
+    observed_time_unix_nano=st.one_of(st.just(0), times),
+    severity_number=st.integers(-(2**31), 2**31 - 1),
+    severity_text=st.text(),
+    body=any_values,
+    attributes=attributes,
+    trace_id=st.one_of(st.just(TRACE_ID), st.binary()),
+    span_id=st.one_of(st.just(SPAN_ID), st.binary()),
+    event_name=st.text(),
+)
+log_requests = st.lists(
+    st.builds(logs, log_records, log_records, scope=st.text(), service=st.text()), max_size=3
+)

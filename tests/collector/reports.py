@@ -3,8 +3,10 @@
 import time
 
 from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -38,6 +40,28 @@ def traces(*spans: Span, service: str = "b.default") -> ExportTraceServiceReques
     resource = Resource(attributes=[text("service.name", service)])
     resource_spans = ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=spans)])
     return ExportTraceServiceRequest(resource_spans=[resource_spans])
+
+
+def log_record(**fields: object) -> LogRecord:
+    """A second ago, at INFO, but for what is told."""
+    usual: dict[str, object] = {
+        "time_unix_nano": NOW_NS - SECOND,
+        "severity_number": 9,
+        "severity_text": "INFO",
+        "body": AnyValue(string_value="it happened"),
+    }
+    return LogRecord(**(usual | fields))  # type: ignore[arg-type]
+
+
+def logs(*records: LogRecord, scope: str = "", **resource: str) -> ExportLogsServiceRequest:
+    """Of b.default, or of what `resource` says; "__" in its names stands for a dot."""
+    told = {name.replace("__", "."): value for name, value in resource.items()}
+    told = told or {"service.name": "b.default"}
+    resource_logs = ResourceLogs(
+        resource=Resource(attributes=[text(*pair) for pair in told.items()]),
+        scope_logs=[ScopeLogs(scope=InstrumentationScope(name=scope), log_records=records)],
+    )
+    return ExportLogsServiceRequest(resource_logs=[resource_logs])
 
 
 def report(

@@ -13,7 +13,7 @@ import yaml
 
 from collector.decoders import decode_group
 from collector.frontends import als, otlp
-from collector.model import Report
+from collector.model import Report, Signal
 from collector.settings import Settings
 from collector.store.tables import NO_TRACE
 from collector.transport.http import RawAnswer
@@ -61,7 +61,7 @@ def listener(port: int, name: str, filter_type: str, fields: Config) -> Config:
 
 
 def envoy_config(ports: dict[str, int]) -> Config:
-    tracing, runtime, (collector,) = snippets("otlp.md")
+    tracing, runtime, (collector,), otlp_log = snippets("otlp.md")
     http_log, tcp_log = snippets("als.md")
     collector["load_assignment"] = cluster("collector", ports["collector"])["load_assignment"]
     route = {"match": {"prefix": "/"}, "route": {"cluster": "app"}}
@@ -69,7 +69,7 @@ def envoy_config(ports: dict[str, int]) -> Config:
         "route_config": {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
         **tracing,
-        **http_log,
+        "access_log": http_log["access_log"] + otlp_log["access_log"],
     }
     return {
         "node": {"id": "cart-1.shop", "cluster": "cart.shop", "metadata": {"WORKLOAD": "cart"}},
@@ -122,7 +122,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
             for number in range(REQUESTS):
                 port = ports["tcp" if number % 2 else "http"]
                 httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
-            expected = {"als": REQUESTS, "otlp_grpc": REQUESTS // 2}
+            expected = {"als": REQUESTS, "otlp_grpc": REQUESTS}  # spans and log records
             for protocol, items in expected.items():
                 eventually(
                     lambda p=protocol, n=items: counters.moved("frontend_items", protocol=p) >= n
@@ -134,7 +134,28 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
 def test_everything_envoy_reported_becomes_rows(reports):
     decoded = decode_group(reports, group=1)
     assert decoded.dead == []
-    assert decoded.counts == {"requests": REQUESTS, "spans": REQUESTS // 2}
+    by_otlp = REQUESTS // 2
+    assert decoded.counts == {"requests": REQUESTS + by_otlp, "spans": REQUESTS // 2}
+
+
+def test_both_access_logs_tell_the_same_of_a_request(reports):
+    by_als, by_otlp = (
+        told(one for one in reports if one.signal is signal)
+        for signal in (Signal.ALS, Signal.OTLP_LOGS)
+    )
+    assert len(by_otlp) == REQUESTS // 2
+    for path, row in by_otlp.items():
+        assert row == by_als[path]
+
+
+def told(reports):
+    """Of HTTP requests, by path: what every access log tells."""
+    names = "source destination reporter node protocol method host path status error denied"
+    names += " flags details trace_id span_id request_id source_address weight"
+    columns = decode_group(reports, group=1).tables["requests"]
+    rows = zip(*(columns[name] for name in names.split()), strict=True)
+    found = [dict(zip(names.split(), row, strict=True)) for row in rows]
+    return {row["path"]: row for row in found if row["protocol"] == "http"}
 
 
 def test_the_sender_is_who_its_metadata_says(reports):
