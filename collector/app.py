@@ -15,11 +15,13 @@ from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
 from collector.frontends import GRPC, HTTP
+from collector.frontends.query_api import query_router
 from collector.frontends.rules_api import rules_router
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
 from collector.own import Own
+from collector.questions import Questions
 from collector.reporter import OutboxReporter
 from collector.services import Services
 from collector.settings import Settings
@@ -46,6 +48,7 @@ class Parts:
     outbox: Outbox
     rules: RuleStore
     keeper: SnapshotKeeper
+    questions: Questions
 
 
 @asynccontextmanager
@@ -79,7 +82,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             (settings.http, settings.grpc, settings.dashboard), settings.own_services.split(",")
         )
         checker = EngineChecker(engine, decisions, settings.allow_sample, own)
-        yield Parts(Services(checker, reporter), outbox, rules, keeper)
+        reading = Store(settings.clickhouse_read_url)
+        owned.callback(reading.close)
+        yield Parts(Services(checker, reporter), outbox, rules, keeper, Questions(reading))
 
 
 def rule_store(url: str) -> RuleStore:
@@ -107,6 +112,7 @@ def door(made: Parts, settings: Settings) -> Door:
     """Checks and reports around FastAPI, which has the API."""
     api = FastAPI(title="meshmeter", version="1", description=ABOUT)
     api.include_router(rules_router(made.rules, made.keeper, made.services.checker))
+    api.include_router(query_router(made.questions))
     api.include_router(internal_router(made.outbox, settings))
     methods = {
         path: method

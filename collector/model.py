@@ -1,7 +1,8 @@
-"""What crosses the outbox: one accepted request, raw."""
+"""What crosses the outbox, one accepted request, raw; and what traces are looked for by."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Signal(StrEnum):
@@ -13,6 +14,17 @@ class Signal(StrEnum):
     OTLP_LOGS_JSON = "otlp-logs-json"
     ALS = "als"  # StreamAccessLogsMessage, the identifier always set
     DECISIONS = "decisions"  # JSON lines, one decision each
+
+
+class TraceSearch(NamedTuple):
+    """What one span of a trace must be. "" and 0: any. `attribute`: key and value."""
+
+    service: str = ""
+    operation: str = ""
+    min_duration_ns: int = 0
+    max_duration_ns: int = 0
+    errors: bool = False
+    attribute: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True)

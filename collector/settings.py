@@ -26,6 +26,9 @@ class Settings:
     clickhouse_url: str = setting(
         "", "ClickHouse, native protocol; empty: the embedded one at `store`"
     )
+    clickhouse_read_url: str = setting(
+        "", "the same for questions, as by a user who may only read; empty: `clickhouse_url`"
+    )
     rules_url: str = setting(
         "", "rules database, a SQLAlchemy URL; empty: SQLite in the data directory"
     )
@@ -86,7 +89,8 @@ class Settings:
             "broker_url": f"redis://{self.valkey}/1",
             "collector_url": f"http://{self.http}",
         }
-        return replace(self, **{name: getattr(self, name) or url for name, url in made.items()})
+        found = replace(self, **{name: getattr(self, name) or url for name, url in made.items()})
+        return replace(found, clickhouse_read_url=found.clickhouse_read_url or found.clickhouse_url)
 
     def to_environ(self) -> dict[str, str]:
         """What `from_environ` would read these from: handed to child processes."""

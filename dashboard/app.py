@@ -28,7 +28,7 @@ HEALTH_PATHS = ("/healthz", "/readyz", "/metrics")
 
 def create_app(settings: Settings) -> Dash:
     """Nothing connects before the first question. Raises InvalidSetting."""
-    store = Store(settings.clickhouse_url)
+    store = Store(settings.clickhouse_read_url)
     context = Context(settings, store, time.time_ns)
     app = Dash(
         "dashboard",

@@ -36,7 +36,14 @@ def free_ports(settings: Settings, data_dir: Path) -> Settings:
     }
     for probe in probes.values():
         probe.close()
-    urls = ("clickhouse_url", "rules_url", "redis_url", "broker_url", "collector_url")
+    urls = (
+        "clickhouse_url",
+        "clickhouse_read_url",
+        "rules_url",
+        "redis_url",
+        "broker_url",
+        "collector_url",
+    )
     moved |= dict.fromkeys(urls, "")
     return replace(settings, **moved, data_dir=data_dir).derived()
 

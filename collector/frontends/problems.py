@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from collector.errors import Unready
+from collector.errors import StoreDown, StoreError, Unready
 from policy.documents import invalid_at, pointer
 from policy.errors import (
     Conflict,
@@ -37,6 +37,7 @@ STATUS: Mapping[type[Exception], HTTPStatus] = {
     ListInUse: HTTPStatus.CONFLICT,
     NameTaken: HTTPStatus.CONFLICT,
     RulesDown: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreDown: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownList: HTTPStatus.NOT_FOUND,
     UnknownRule: HTTPStatus.NOT_FOUND,
     Unready: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,13 +73,13 @@ class ProblemRoute(APIRoute):
                 return problem_of(first_fault(error.errors()))
             except HTTPException as error:
                 return problem(HTTPStatus(error.status_code), "", error.detail)
-            except (PolicyError, Unready) as error:
+            except (PolicyError, StoreError, Unready) as error:
                 return problem_of(error)
 
         return answer
 
 
-def problem_of(error: PolicyError | Unready) -> Response:
+def problem_of(error: PolicyError | StoreError | Unready) -> Response:
     if isinstance(error, InvalidRule):
         return problem(
             HTTPStatus.UNPROCESSABLE_ENTITY,

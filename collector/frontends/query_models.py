@@ -1,0 +1,105 @@
+"""The query API's JSON, as its documentation shows it. Durations are what their names say."""
+
+from pydantic import BaseModel, Field
+
+
+class ServiceAnswer(BaseModel):
+    name: str
+    called: bool = Field(description="it answered requests; else it is known only as a caller")
+
+
+class EdgeAnswer(BaseModel):
+    source: str
+    destination: str
+    reporter: str = Field(description="who told of it: destination, source, or spans")
+    requests: float
+    errors: float
+    denied: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class NodeAnswer(BaseModel):
+    name: str
+    requests: float = Field(description="received, by all edges")
+    errors: float
+    denied: float
+
+
+class GraphAnswer(BaseModel):
+    nodes: list[NodeAnswer]
+    edges: list[EdgeAnswer]
+
+
+class OperationAnswer(BaseModel):
+    service: str
+    name: str
+    kind: str
+    spans: float
+    errors: float
+    mean_ms: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+class MomentAnswer(BaseModel):
+    start: str = Field(description="RFC 3339")
+    requests: float
+    errors: float
+    denied: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    counts: dict[str, float] = Field(
+        description="requests by bucket b, which holds 2^(b/8) to 2^((b+1)/8) microseconds"
+    )
+
+
+class LatencyAnswer(BaseModel):
+    step_s: int = Field(description="between moments; those without requests are left out")
+    moments: list[MomentAnswer]
+
+
+class SummaryAnswer(BaseModel):
+    trace_id: str
+    start: str = Field(description="RFC 3339")
+    duration_ns: int
+    root_service: str
+    root_name: str
+    spans: int
+    errors: int
+    services: list[str]
+
+
+class TracesAnswer(BaseModel):
+    traces: list[SummaryAnswer]
+    total: int = Field(description="how many there are, on all pages")
+    total_is_exact: bool = Field(description="false: there are at least so many")
+    next: str | None = Field(description="cursor of the next page; null: this is the last")
+
+
+class EventAnswer(BaseModel):
+    time_ns: int
+    name: str
+    attributes: dict[str, str]
+
+
+class SpanAnswer(BaseModel):
+    start_ns: int
+    trace_id: str
+    span_id: str
+    parent_id: str = Field(description="empty: a root")
+    service: str
+    name: str
+    kind: str
+    status: str
+    error: bool
+    http_status: int = Field(description="0: none")
+    duration_ns: int
+    shared: bool = Field(description="a server's side of a span that its client reports, too")
+    weight: float
+    attributes: dict[str, str]
+    resource: dict[str, str]
+    events: list[EventAnswer]

@@ -1,0 +1,120 @@
+"""The questions of the API, asked of the store. Each waits for it: call them in a thread."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from collector.model import TraceSearch
+from collector.store.client import Store
+from collector.store.queries.latency import latency
+from collector.store.queries.operations import operations
+from collector.store.queries.service_graph import Edge, service_graph
+from collector.store.queries.services import services
+from collector.store.queries.trace import trace
+from collector.store.queries.traces import NEWEST, traces
+from collector.times import rfc3339
+
+KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES = ("unset", "ok", "error")
+
+
+class Questions:
+    """Windows are [start_ns, end_ns). Everything raises StoreDown and StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def edges(
+        self, start_ns: int, end_ns: int, limit: int, source: str = "", destination: str = ""
+    ) -> list[dict[str, Any]]:
+        found = service_graph(self._store, start_ns, end_ns, limit)
+        return [
+            edge._asdict()
+            for edge in found
+            if source in ("", edge.source) and destination in ("", edge.destination)
+        ]
+
+    def graph(self, start_ns: int, end_ns: int, limit: int) -> dict[str, Any]:
+        """Edges, and what each service received by them."""
+        edges = service_graph(self._store, start_ns, end_ns, limit)
+        named = {found.name for found in services(self._store, start_ns, end_ns)}
+        named |= {name for edge in edges for name in (edge.source, edge.destination)}
+        received = {name: [edge for edge in edges if edge.destination == name] for name in named}
+        nodes = [{"name": name, **sums(received[name])} for name in sorted(named)]
+        return {"nodes": nodes, "edges": [edge._asdict() for edge in edges]}
+
+    def services(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        return [found._asdict() for found in services(self._store, start_ns, end_ns)]
+
+    def operations(
+        self, start_ns: int, end_ns: int, service: str, limit: int
+    ) -> list[dict[str, Any]]:
+        found = operations(self._store, start_ns, end_ns, service, limit)
+        return [{**each._asdict(), "kind": named(KINDS, each.kind)} for each in found]
+
+    def latency(self, start_ns: int, end_ns: int, source: str, destination: str) -> dict[str, Any]:
+        """Only steps that had requests; `step_s` is how far steps are apart."""
+        found = latency(self._store, start_ns, end_ns, source, destination)
+        moments = [
+            {**moment._asdict(), "start_s": rfc3339(moment.start_s * 1_000_000_000)}
+            for moment in found.moments
+        ]
+        for moment in moments:
+            moment["start"] = moment.pop("start_s")
+            moment["counts"] = {str(bucket): count for bucket, count in moment["counts"].items()}
+        return {"step_s": found.steps.step, "moments": moments}
+
+    def traces(
+        self,
+        start_ns: int,
+        end_ns: int,
+        wanted: TraceSearch,
+        limit: int,
+        before: tuple[int, str] | None = None,
+    ) -> dict[str, Any]:
+        """One page; `next` is the place of the next one, None at the end."""
+        page = traces(self._store, start_ns, end_ns, wanted, limit, before or NEWEST)
+        listed = [
+            {
+                **{key: value for key, value in each._asdict().items() if key[-3:] != "_ns"},
+                "start": rfc3339(each.start_ns),
+                "duration_ns": each.duration_ns,
+            }
+            for each in page.traces
+        ]
+        last = page.traces[-1] if len(page.traces) == limit else None
+        return {
+            "traces": listed,
+            "total": page.total,
+            "total_is_exact": page.exact,
+            "next": (last.at_ns, last.trace_id) if last else None,
+        }
+
+    def trace(self, trace_id: str) -> list[dict[str, Any]]:
+        """Empty when there is none."""
+        return [
+            {
+                **span._asdict(),
+                "kind": named(KINDS, span.kind),
+                "status": named(STATUSES, span.status),
+                "attributes": dict(span.attributes),
+                "resource": dict(span.resource),
+                "events": [
+                    {**event._asdict(), "attributes": dict(event.attributes)}
+                    for event in span.events
+                ],
+            }
+            for span in trace(self._store, trace_id)
+        ]
+
+
+def sums(edges: Sequence[Edge]) -> dict[str, float]:
+    return {
+        "requests": sum(edge.requests for edge in edges),
+        "errors": sum(edge.errors for edge in edges),
+        "denied": sum(edge.denied for edge in edges),
+    }
+
+
+def named(names: Sequence[str], number: int) -> str:
+    """A number that the protocol does not name stays one."""
+    return names[number] if 0 <= number < len(names) else str(number)
