@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bench, demo, rules, settings, sidecar, up
+from cli.commands import bench, demo, lists, rules, settings, sidecar, up
 from cli.processes import exit_code, process_settings
 from collector.errors import InvalidSetting
 
@@ -22,6 +22,7 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.add_typer(sidecar.app, name="sidecar")
 app.add_typer(rules.app, name="rules")
+app.add_typer(lists.app, name="lists")
 app.add_typer(bench.app, name="bench")
 app.command("settings")(settings.settings)
 

@@ -15,6 +15,7 @@ from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
 from collector.frontends import GRPC, HTTP
+from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.rules_api import rules_router
 from collector.internal import router as internal_router
@@ -48,6 +49,7 @@ class Parts:
     outbox: Outbox
     rules: RuleStore
     keeper: SnapshotKeeper
+    lists: ListKeeper
     questions: Questions
 
 
@@ -84,7 +86,8 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         checker = EngineChecker(engine, decisions, settings.allow_sample, own)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
-        yield Parts(Services(checker, reporter), outbox, rules, keeper, Questions(reading))
+        services = Services(checker, reporter)
+        yield Parts(services, outbox, rules, keeper, lists, Questions(reading))
 
 
 def rule_store(url: str) -> RuleStore:
@@ -113,6 +116,7 @@ def door(made: Parts, settings: Settings) -> Door:
     api = FastAPI(title="meshmeter", version="1", description=ABOUT)
     api.include_router(rules_router(made.rules, made.keeper, made.services.checker))
     api.include_router(query_router(made.questions))
+    api.include_router(lists_router(made.rules.lists, made.keeper, made.lists))
     api.include_router(internal_router(made.outbox, settings))
     methods = {
         path: method

@@ -60,6 +60,11 @@ class ListKeeper:
         kept = self._kept.get(name)
         return kept.status() if kept else None
 
+    def entries(self, name: str) -> EntryList | None:
+        """Those in force; None for a list that was never fetched or is not in force here."""
+        kept = self._kept.get(name)
+        return kept.held.entries if kept else None
+
     def statuses(self) -> dict[str, ListStatus]:
         return {name: kept.status() for name, kept in [*self._kept.items()]}
 

@@ -87,7 +87,7 @@ class ListRule(Refusing):
         named = self.list or self.name
         listed = self.message or f"on list {named}"
         unlisted = self.message or f"not on list {named}"
-        never = self.message or f"list {named} was never fetched"
+        never = f"list {named} was never fetched"
 
         def refuses(values: Values) -> str | None:
             try:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -25,7 +26,9 @@ MIB = 1024 * KIB
 
 
 class LiveCollector:
-    def __init__(self, data_dir: Path, valkey_url: str, rules_url: str = "") -> None:
+    def __init__(
+        self, data_dir: Path, valkey_url: str, rules_url: str = "", **settings: Any
+    ) -> None:
         self.settings = Settings(
             data_dir=data_dir,
             clickhouse_url=f"clickhouse://127.0.0.1:{free_port()}/nobody",
@@ -34,6 +37,7 @@ class LiveCollector:
             broker_url=f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
             http=f"127.0.0.1:{free_port()}",
             grpc=f"127.0.0.1:{free_port()}",
+            **settings,
         )
         self.url = f"http://{self.settings.http}"
         self.good: list[bytes] = []  # bodies acknowledged

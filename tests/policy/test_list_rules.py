@@ -103,7 +103,8 @@ def test_a_list_kept_apart_may_change_without_the_rule() -> None:
 )
 def test_a_list_that_was_never_fetched(kind: str, said: str | None, passes: bool) -> None:
     lists = HeldLists()
-    engine = deciding(rule(list="bad", type=kind, on_unavailable=said), lists=lists)
+    fields = {"list": "bad", "type": kind, "on_unavailable": said, "message": "go away"}
+    engine = deciding(rule(**fields), lists=lists)
     decision = decide(engine)
     assert decision.allowed is passes
     assert decision.reason == ("" if passes else "list bad was never fetched")

@@ -1,8 +1,11 @@
 """Lists that rules name: what they may say, and how the rule database keeps them."""
 
+import json
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,6 +45,13 @@ def entries(*texts: str) -> Callable[[NamedList], NamedList]:
 def test_a_list_goes_to_json_and_back(fields: dict[str, Any]) -> None:
     made = named(**fields)
     assert list_from_json(list_to_json(made)) == made
+
+
+def test_the_documented_list_and_rule_can_be_made() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "lists.md").read_text()
+    made, rule = map(json.loads, re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    assert list_from_json(made).name == rule["list"]
+    assert rule_from_json(rule).kind == "list"
 
 
 @pytest.mark.parametrize(
