@@ -10,7 +10,7 @@ from collector.errors import Unready
 from collector.own import Own
 from policy.attributes import AttributeBag
 from policy.engine import Engine
-from policy.errors import NoSnapshot
+from policy.errors import CountersDown, NoSnapshot
 from policy.quota import Dedup
 from policy.results import DecidedBy, Decision
 
@@ -28,6 +28,7 @@ ANSWERS = {
 }
 
 
+RELEASED = Counter("meshmeter_released", "given back by requests that are over")
 BESIDE = Counter(
     "meshmeter_verdicts_beside",
     "what shadow rules and drafts would have said: allowed, denied",
@@ -72,6 +73,14 @@ class EngineChecker:
             self._record(decision, bag, protocol)
             return decision
         return self._recorded(decision, bag, protocol)
+
+    async def release(self, lease: str) -> int:
+        try:
+            released = await self._engine.release(lease)
+        except CountersDown as error:
+            raise Unready(str(error)) from error
+        RELEASED.inc(released)
+        return released
 
     async def _recorded(
         self, decision: Awaitable[Decision], bag: AttributeBag, protocol: str

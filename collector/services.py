@@ -25,6 +25,12 @@ class Checker(Protocol):
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no counter is asked. Never raises for a dependency that is down."""
 
+    async def release(self, lease: str) -> int:
+        """A request is over: gives back what its decision's lease holds, and says how much.
+
+        Raises Unready while the counters do not answer; the lease then ends by itself.
+        """
+
 
 class Reporter(Protocol):
     """What happened: on disk before it returns."""

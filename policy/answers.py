@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from policy.attributes import Value
 from policy.meter import Charge
-from policy.quota import Dedup, Grant, Take
+from policy.quota import ALGORITHMS, Dedup, Grant, Take
 from policy.results import DecidedBy, Decision, Verdict
 from policy.snapshot import Snapshot
 from policy.stages import Headers, Metered
@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     deadline_s: float
     best_effort: bool
     dedup: Dedup | None
+    lease: str  # what is held until the request is over is held under this; "": nothing is
 
 
 class Matched(NamedTuple):
@@ -51,7 +52,8 @@ def granted(asked: Asked, quotas: list[Matched], grants: Sequence[Grant], by: De
         at = tightest(grants)
         (matched, take), grant = owners[at], grants[at]
         reason = COUNTERS_DOWN if by is DecidedBy.FALLBACK else ""
-        return Charged(decision_of(asked, matched, take, grant, by, reason))
+        lease = asked.lease if asked.lease and holds([take for _, take in owners]) else ""
+        return Charged(decision_of(asked, matched, take, grant, by, reason, lease=lease))
     (matched, take), grant = owners[refused], grants[refused]
     reason = exhausted(matched.metered.rule.name, take, grant)
     refusing = tuple(
@@ -68,6 +70,7 @@ def decision_of(
     by: DecidedBy,
     reason: str = "",
     allowed: bool = True,
+    lease: str = "",
 ) -> Decision:
     rule, charge = matched.metered.rule, matched.charge
     return Decision(
@@ -88,6 +91,7 @@ def decision_of(
         attributes=matched.metered.recorded(asked.values),
         granted=grant.amount if grant else -1,
         override=charge.limits.override,
+        lease=lease,
         response_headers=() if allowed else matched.metered.told,
         beside=asked.beside,
     )
@@ -111,6 +115,11 @@ def verdict_of(matched: Matched, takes: Sequence[Take], grants: Sequence[Grant])
     reason = "" if refused is None else exhausted(rule.name, takes[at], grants[at])
     limit, remaining = takes[at].quota.limit, grants[at].remaining
     return Verdict(rule.name, rule.version, refused is None, None, reason, limit, remaining, shown)
+
+
+def holds(takes: Sequence[Take]) -> bool:
+    """Whether something is held until the request is over."""
+    return any(ALGORITHMS[take.quota.algorithm].held for take in takes)
 
 
 def first_refusal(grants: Sequence[Grant]) -> int | None:

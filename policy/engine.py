@@ -6,7 +6,9 @@ passes may have its headers changed. Shadow rules and drafts are asked beside, a
 """
 
 import asyncio
+import contextlib
 import os
+import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from itertools import count
 
@@ -17,6 +19,7 @@ from policy.answers import (
     Matched,
     decision_of,
     granted,
+    holds,
     passed,
     verdict_of,
 )
@@ -32,6 +35,8 @@ from policy.snapshot import Candidates, Snapshot
 from policy.stages import Gate, Metered
 
 DEADLINE_S = 0.025
+LEASES = "~"  # between a lease and the rules beside that hold something under it, too
+MAX_BESIDE = 64  # rules whose leases one release gives back
 
 
 class Engine:
@@ -94,6 +99,7 @@ class Engine:
         asked = Asked(
             self._id(), values, snapshot, found.headers, beside,
             DEADLINE_S if deadline_s is None else deadline_s, best_effort, dedup,
+            self._lease(quotas, shadow),
         )  # fmt: skip
         for matched in (*quotas, *shadow):
             self._count(matched.metered.rule.name)
@@ -106,6 +112,18 @@ class Engine:
         """Allowed without asking any rule."""
         version = self._snapshot.version if self._snapshot else 0
         return Decision(self._id(), True, DecidedBy.OWN, snapshot_version=version)
+
+    async def release(self, lease: str, deadline_s: float | None = None) -> int:
+        """A request is over: gives back what its decision's `lease` holds, and says how much.
+
+        0 when it is not known, was released before, or has expired. Raises CountersDown.
+        """
+        own, *beside = lease.split(LEASES)
+        deadline = DEADLINE_S if deadline_s is None else deadline_s
+        ids = (own, *(f"{own}{LEASES}{rule}" for rule in beside[:MAX_BESIDE]))
+        here = sum(self._local.release_now(one) for one in ids)
+        released = await asyncio.gather(*(self._counters.release(one, deadline) for one in ids))
+        return here + sum(released)
 
     def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
         """The quotas in force for such requests, by (priority, name); nothing is charged.
@@ -122,6 +140,12 @@ class Engine:
 
     def _id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
+
+    def _lease(self, quotas: Sequence[Matched], shadow: Sequence[Matched]) -> str:
+        """Not to be guessed: whoever has it can give back what it holds."""
+        if not any(matched.metered.meter.holds for matched in (*quotas, *shadow)):
+            return ""
+        return secrets.token_hex(12)
 
     def _count(self, name: str) -> None:
         self.matched[name] = self.matched.get(name, 0) + 1
@@ -175,21 +199,41 @@ class Engine:
         ]
         found = tuple(verdict for verdict in (*of_shadow, *compared) if verdict)
         decision = live.decision._replace(beside=(*asked.beside, *found))
+        if asked.lease:
+            decision = await self._leased(asked, decision, shadow, drafts)
         return self._finished(asked, decision)
+
+    async def _leased(
+        self, asked: Asked, decision: Decision, shadow: list[Matched], drafts: list[Matched]
+    ) -> Decision:
+        """With the leases of what was asked beside; of a refused request all are over already."""
+        held = [each for each in shadow if holds(each.charge.takes)]
+        held += [each for each in drafts if holds(each.charge.draft)]
+        lease = LEASES.join([asked.lease, *(each.metered.rule.name for each in held)])
+        if decision.allowed:
+            return decision._replace(lease=lease if held else decision.lease)
+        with contextlib.suppress(CountersDown):  # they end by themselves
+            await self.release(lease, asked.deadline_s)
+        return decision
 
     async def _said(
         self, asked: Asked, matched: Matched, takes: tuple[Take, ...]
     ) -> Verdict | None:
         """What these counters say by themselves; None when they do not answer."""
+        lease = asked.lease and f"{asked.lease}{LEASES}{matched.metered.rule.name}"
         try:
-            grants = await self._charge(asked, takes) if takes else []
+            grants = await self._charge(asked, takes, lease) if takes else []
         except CountersDown:
             return None
         return verdict_of(matched, takes, grants)
 
-    def _charge(self, asked: Asked, takes: tuple[Take, ...]) -> Awaitable[list[Grant]]:
+    def _charge(self, asked: Asked, takes: tuple[Take, ...], lease: str) -> Awaitable[list[Grant]]:
         return self._counters.charge(
-            takes, asked.deadline_s, best_effort=asked.best_effort, dedup=asked.dedup
+            takes,
+            asked.deadline_s,
+            best_effort=asked.best_effort,
+            dedup=asked.dedup,
+            lease=lease,
         )
 
     async def _counted(self, asked: Asked, quotas: list[Matched]) -> Decision:
@@ -202,7 +246,7 @@ class Engine:
         if not takes:
             return Charged(decision_of(asked, quotas[0], None, None, DecidedBy.QUOTA))
         try:
-            grants = await self._charge(asked, takes)
+            grants = await self._charge(asked, takes, asked.lease)
         except CountersDown:
             return Charged(self._fallback(asked, quotas))
         return granted(asked, quotas, grants, DecidedBy.QUOTA)
@@ -221,10 +265,12 @@ class Engine:
         ]
         if not local:
             return decision_of(asked, limited[0], None, None, by, COUNTERS_DOWN)
+        takes = tuple(take for matched in local for take in matched.charge.takes)
         grants = self._local.charge_now(
-            tuple(take for matched in local for take in matched.charge.takes),
+            takes,
             best_effort=asked.best_effort,
             dedup=asked.dedup,
+            lease=asked.lease,
         )
         return granted(asked, local, grants, by).decision
 

@@ -101,6 +101,7 @@ class Meter:
     cost: Callable[[Mapping[str, Value]], Value] | None = None  # one when there is none
     overrides: Overrides | None = None
     draft: tuple[Quota, ...] = ()
+    holds: bool = False  # some limit of it is held until the request is over
 
     def charge(self, values: Mapping[str, Value], hits: int) -> "Charge":
         counted_by = [dimension.read(values) for dimension in self.dimensions]

@@ -8,12 +8,15 @@ Source: envoy/service/accesslog/v3/als.proto
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
+from itertools import chain
 
 from collector.decoders.lenient import Unreadable, parse
-from collector.errors import Overloaded
+from collector.errors import Overloaded, Unready
 from collector.frontends.counted import WAITS, counted, dropped, stored
+from collector.frontends.decisions import LEASE, LEASES
 from collector.model import Report, Signal
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
@@ -22,6 +25,7 @@ from collector.transport.grpc import Metadata, RpcError, StatusCode, StreamMetho
 
 PATH = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 PROTOCOL = "als"
+MAX_LEASE = 8192  # characters
 METADATA_BYTES = 4096  # kept of a node's metadata, smallest entries first
 WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 ANSWER = pb.StreamAccessLogsResponse().SerializeToString()
@@ -53,6 +57,9 @@ class LogStream:
                 dropped(PROTOCOL, "empty")
                 return ()
             await self._store(Report(Signal.ALS, body, time.time_ns(), self._identity))
+            for lease in leases_of(message):
+                with contextlib.suppress(Unready):  # it ends by itself
+                    await self._services.checker.release(lease)
             stored(PROTOCOL, len(body), entries)
         return ()
 
@@ -84,6 +91,13 @@ class LogStream:
                 WAITS.labels(PROTOCOL).inc()
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def leases_of(message: Message) -> list[str]:
+    """Of requests that are over: their quotas in flight are free again."""
+    headers = (entry.request.request_headers for entry in message.http_logs.log_entry)
+    told = (each[LEASE][:MAX_LEASE].split(LEASES) for each in headers if LEASE in each)
+    return list(chain.from_iterable(told))
 
 
 def refused(reason: str) -> RpcError:

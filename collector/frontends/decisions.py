@@ -12,6 +12,8 @@ from policy.attributes import VOCABULARY, Value, ValueType, typed_value
 from policy.results import Decision
 
 RULE, DECISION, RETRY_AFTER = "x-meshmeter-rule", "x-meshmeter-decision", "retry-after"
+LEASE = "x-meshmeter-lease"
+LEASES = ","  # between those of several descriptors
 NODE, DESTINATION = "x-mesh-node", "x-mesh-destination"
 DOWNSTREAM_CLUSTER = "x-envoy-downstream-service-cluster"
 US = 1_000_000
@@ -21,9 +23,9 @@ POD_SUFFIX = re.compile(r"^([^.]+?)(?:-\d+|-[bcdf-hj-np-tv-xz2-9]{8,10}-[a-z0-9]
 
 
 def decision_headers(decision: Decision) -> dict[str, str]:
-    """For an allow only the decision's id."""
+    """For an allow only the decision's id, and the lease to be released when there is one."""
     if decision.allowed:
-        return {DECISION: decision.id}
+        return {DECISION: decision.id} | ({LEASE: decision.lease} if decision.lease else {})
     headers = {RULE: decision.rule_id, DECISION: decision.id}
     if decision.retry_after_us >= 0:
         headers[RETRY_AFTER] = str(max(1, -(-decision.retry_after_us // US)))

@@ -7,14 +7,21 @@ Source: envoy/service/ratelimit/v3/rls.proto
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Sequence
 from itertools import chain
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from collector.errors import Malformed
-from collector.frontends.decisions import US, decision_headers, destination_service
+from collector.errors import Malformed, Unready
+from collector.frontends.decisions import (
+    LEASE,
+    LEASES,
+    US,
+    decision_headers,
+    destination_service,
+)
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
 from collector.settings import Settings
@@ -59,7 +66,22 @@ class RateLimit:
             for descriptor in request.descriptors
         ]
         made = [decision for decision in decisions if isinstance(decision, Decision)]
-        return reply(made) if len(made) == len(decisions) else reply_later(decisions)
+        return reply(made) if len(made) == len(decisions) else self._reply_later(decisions)
+
+    async def _reply_later(self, decisions: Sequence[Decision | Awaitable[Decision]]) -> Reply:
+        """All are asked for before any is awaited, so they share one trip to the counters."""
+        pending = [asked for asked in decisions if not isinstance(asked, Decision)]
+        found = iter([await pending[0]] if len(pending) == 1 else await asyncio.gather(*pending))
+        made = [one if isinstance(one, Decision) else next(found) for one in decisions]
+        if not all(decision.allowed for decision in made):
+            await self._release(made)
+        return reply(made)
+
+    async def _release(self, decisions: Sequence[Decision]) -> None:
+        """One descriptor was refused: the request does not happen, and holds nothing."""
+        with contextlib.suppress(Unready):  # it ends by itself
+            for lease in leases_of(decisions):
+                await self._checker.release(lease)
 
 
 def bag_of(domain: str, descriptor: Descriptor, metadata: Metadata) -> AttributeBag:
@@ -83,13 +105,6 @@ def hits_of(request: pb.RateLimitRequest, descriptor: Descriptor) -> int:
     return request.hits_addend or 1
 
 
-async def reply_later(decisions: Sequence[Decision | Awaitable[Decision]]) -> Reply:
-    """All are asked for before any is awaited, so they share one trip to the counters."""
-    pending = [asked for asked in decisions if not isinstance(asked, Decision)]
-    found = iter([await pending[0]] if len(pending) == 1 else await asyncio.gather(*pending))
-    return reply([made if isinstance(made, Decision) else next(found) for made in decisions])
-
-
 def reply(decisions: Sequence[Decision]) -> Reply:
     response = pb.RateLimitResponse(overall_code=OK)
     for decision in decisions:
@@ -99,6 +114,8 @@ def reply(decisions: Sequence[Decision]) -> Reply:
     if told is None:
         return Reply(response.SerializeToString())
     headers = decision_headers(told)
+    if told.allowed and (leases := leases_of(decisions)):
+        headers[LEASE] = LEASES.join(leases)
     told_to = response.request_headers_to_add if told.allowed else response.response_headers_to_add
     for key, value in headers.items():
         told_to.add(key=key, value=value)
@@ -106,6 +123,10 @@ def reply(decisions: Sequence[Decision]) -> Reply:
         response.overall_code = OVER_LIMIT
     add_headers(response.response_headers_to_add, told.response_headers)
     return Reply(response.SerializeToString(), trailing_metadata=headers)
+
+
+def leases_of(decisions: Sequence[Decision]) -> list[str]:
+    return [decision.lease for decision in decisions if decision.lease]
 
 
 def telling(decisions: Sequence[Decision]) -> Decision | None:

@@ -13,6 +13,8 @@ from collector.frontends.problems import Problem, ProblemRoute
 from collector.frontends.rules_models import (
     CheckAnswer,
     CheckQuestion,
+    Lease,
+    Released,
     RuleBody,
     RulePatch,
     SnapshotAnswer,
@@ -195,6 +197,11 @@ def rules_router(rules: Rules, in_force: InForce, checker: Checker) -> APIRouter
         if not isinstance(decision, Decision):
             decision = await decision
         return decision_to_json(decision)
+
+    @api.post("/release", tags=["checks"], response_model=Released)
+    async def release(question: Lease) -> Released:
+        """A request is over: what its lease holds is free again. Unknown or expired: 0."""
+        return Released(released=await checker.release(question.lease))
 
     @api.get("/snapshot", tags=["rules"])
     async def snapshot() -> SnapshotAnswer:

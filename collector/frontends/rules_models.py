@@ -85,6 +85,16 @@ class CheckAnswer(BaseModel):
     beside: list[VerdictAnswer] = Field(description="what shadow rules and drafts would have said")
 
 
+class Lease(BaseModel):
+    model_config = STRICT
+
+    lease: str = Field(min_length=1, max_length=8192, description="`lease` of a check's answer")
+
+
+class Released(BaseModel):
+    released: int = Field(description="how much was given back, of all quotas together")
+
+
 class SnapshotAnswer(BaseModel):
     version: int = Field(description="of the whole set of rules; -1 before any were loaded")
     failing: str = Field(description="why newer rules are not in force; empty: they are")

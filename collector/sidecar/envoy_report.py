@@ -75,6 +75,7 @@ def access_log(sidecar: Sidecar, reporter: str) -> Config:
     fields: Config = {
         "common_config": common,
         "additional_request_headers_to_log": [
+            "x-meshmeter-lease",
             "x-request-id",
             "traceparent",
             "x-envoy-downstream-service-cluster",

@@ -1,5 +1,6 @@
 """So much may pass in so much time."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, WithJsonSchema, model_validator
@@ -268,8 +269,17 @@ class QuotaRule(Limited, Limiting):
             price,
             Overrides(overrides) if overrides else None,
             self.draft.quotas if self.draft else (),
+            holds=any(ALGORITHMS[quota.algorithm].held for quota in self._all_quotas()),
         )
         return Metered(self, match, tuple(dict.fromkeys(reads)), meter)
+
+    def _all_quotas(self) -> Iterator[Quota]:
+        """Of the rule, its overrides and its draft."""
+        yield from self.quotas
+        for override in self.overrides:
+            yield from override.quotas
+        if self.draft:
+            yield from self.draft.quotas
 
     def _override(self, override: OverrideDocument) -> Override:
         terms = tuple(

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collector.frontends import envoy_ext_authz, envoy_ext_authz_http, envoy_rls
+from collector.frontends import als, envoy_ext_authz, envoy_ext_authz_http, envoy_rls
 from collector.settings import Settings
 from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar
 from collector.transport.http import RawAnswer, RawRequest
@@ -17,6 +17,7 @@ from tests.collector.checking import services
 from tests.conftest import free_port
 from tests.sidecar.envoys import running
 from tests.transport.serving import Serving, serving
+from tests.waiting import eventually
 
 PROTOCOLS = [CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.EXT_AUTHZ_HTTP, CheckProtocol.RLS]
 NO_DELETES = DenyRule(
@@ -32,6 +33,15 @@ TWO_OF_ADA = QuotaRule(
     limit=2,
     window=60.0,
     algorithm="fixed-window",
+)
+
+
+ONE_AT_A_TIME = QuotaRule(
+    name="one-at-a-time",
+    match='destination.service == "cart.shop"',
+    limit=1,
+    window=600.0,
+    algorithm="concurrency",
 )
 
 
@@ -56,6 +66,7 @@ def mesh(protocol: CheckProtocol, directory: Path, *rules: AnyRule) -> Iterator[
     grpc = {
         **envoy_ext_authz.grpc_methods(asked, settings),
         **envoy_rls.grpc_methods(asked, settings),
+        **als.grpc_methods(asked, settings),
     }
     with (
         serving(grpc, envoy_ext_authz_http.http_routes(asked, settings)) as collector,
@@ -138,3 +149,12 @@ def test_a_collector_that_goes_away_is_told_apart_from_a_denial(protocol, tmp_pa
         answer = asked.send()
     assert answer.status_code == 503
     assert "x-meshmeter-rule" not in answer.headers
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_access_log_of_a_request_frees_its_place_in_flight(protocol, tmp_path):
+    with mesh(protocol, tmp_path, ONE_AT_A_TIME) as asked:
+        first = asked.send()
+        assert first.status_code == 200
+        assert first.json()["x-meshmeter-lease"]
+        eventually(lambda: asked.send().status_code == 200)

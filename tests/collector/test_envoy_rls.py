@@ -139,3 +139,17 @@ def test_bytes_that_are_no_request_are_invalid():
     with client() as rls, pytest.raises(grpc.RpcError) as refused:
         rls.raw(b"\xff\xff")
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_places_in_flight_of_all_descriptors_are_told_to_be_released_together():
+    busy = QuotaRule(
+        name="busy", limit=1, window=600.0, algorithm="concurrency",
+        dimensions=('ratelimit.descriptor["user"]',),
+    )  # fmt: skip
+    with client(busy) as rls:
+        answer = rls.ask({"user": "ada"}, {"user": "bob"})
+        told = {header.key: header.value for header in answer.request_headers_to_add}
+        assert len(told["x-meshmeter-lease"].split(",")) == 2
+        # Ada is in flight: what is refused with hers holds nothing of Eve's.
+        assert rls.ask({"user": "eve"}, {"user": "ada"}).overall_code == OVER_LIMIT
+        assert rls.ask({"user": "eve"}).overall_code == OK

@@ -339,3 +339,38 @@ def test_every_operation_is_described(api: Api) -> None:
         for method, operation in operations.items():
             assert operation["description"], f"{method} {path}"
             assert "422" in operation["responses"]
+
+
+def test_a_request_that_is_over_is_released_through_the_api(api: Api) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        await client.post("/rules", json=QUOTA | {"algorithm": "concurrency", "limit": 1})
+
+        async def check() -> Any:
+            return (await client.post("/check", json=A_TO_B)).json()
+
+        first = await check()
+        assert [first["allowed"], (await check())["allowed"]] == [True, False]
+        released = [
+            (await client.post("/release", json={"lease": first["lease"]})).json() for _ in range(2)
+        ]
+        assert released == [{"released": 1}, {"released": 0}]
+        assert (await check())["allowed"]
+        refused(await client.post("/release", json={"lease": ""}), 422, "/lease")
+
+    api(body)
+
+
+def test_best_effort_and_retries_are_asked_for_through_the_api(api: Api) -> None:
+    async def body(client: httpx.AsyncClient) -> None:
+        await client.post("/rules", json=QUOTA | {"limit": 5})
+
+        async def granted(**asked: Any) -> int:
+            answer = (await client.post("/check", json=A_TO_B | asked)).json()
+            return int(answer["granted"])
+
+        assert await granted(hits=3, dedup_id="one") == 3
+        assert await granted(hits=3, dedup_id="one") == 3  # nothing was charged again
+        assert await granted(hits=3) == 0
+        assert await granted(hits=3, best_effort=True) == 2
+
+    api(body)
