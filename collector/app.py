@@ -14,7 +14,7 @@ from collector.checker import EngineChecker
 from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
-from collector.frontends import GRPC, HTTP
+from collector.frontends import GRPC, HTTP, SOCKETS
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.rules_api import rules_router
@@ -134,7 +134,9 @@ def door(made: Parts, settings: Settings) -> Door:
 
 async def collect(settings: Settings, stop: asyncio.Event) -> None:
     """Until `stop` is set and what is in flight is answered. Raises InvalidSetting."""
-    async with parts(settings) as made:
+    async with parts(settings) as made, AsyncExitStack() as sockets:
+        for frontend in SOCKETS:
+            await sockets.enter_async_context(frontend.listening(made.services, settings))
         await serve(door(made, settings), [settings.http, settings.grpc], stop)
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 ROWS = Counter("meshmeter_rows_inserted", "rows inserted, repeated groups included", ["table"])
 SKIPPED = Counter("meshmeter_items_skipped", "items of reports that are not to be stored")
+SPLIT = Counter("meshmeter_items_split", "rows beyond the first that an item became")
 CPU = Counter("meshmeter_ingest_cpu_seconds", "CPU time of this process spent on groups", ["stage"])
 
 
@@ -77,6 +78,7 @@ def store_reports(store: Store, collector_id: str, group: int, reports: Sequence
     for table, count in decoded.counts.items():
         ROWS.labels(table).inc(count)
     SKIPPED.inc(decoded.skipped)
+    SPLIT.inc(decoded.split)
 
 
 @contextmanager

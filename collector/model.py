@@ -12,6 +12,11 @@ class Signal(StrEnum):
     OTLP_TRACES_JSON = "otlp-traces-json"  # the same in OTLP's JSON
     OTLP_LOGS = "otlp-logs"  # ExportLogsServiceRequest
     OTLP_LOGS_JSON = "otlp-logs-json"
+    ZIPKIN_JSON = "zipkin-json"  # a list of spans
+    ZIPKIN_JSON_V1 = "zipkin-json-v1"  # the same in version 1
+    ZIPKIN_PROTO = "zipkin-proto"  # ListOfSpans
+    ZIPKIN_THRIFT = "zipkin-thrift"  # a list of version 1
+    SCRIBE = "scribe"  # the arguments of a Log call, whose messages are spans as in the line above
     ALS = "als"  # StreamAccessLogsMessage, the identifier always set
     DECISIONS = "decisions"  # JSON lines, one decision each
 

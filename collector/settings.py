@@ -36,6 +36,7 @@ class Settings:
     broker_url: str = setting("", "Celery's broker; empty: the embedded Valkey")
     http: str = setting("127.0.0.1:4318", "host:port of the collector's HTTP side and API")
     grpc: str = setting("127.0.0.1:4317", "host:port of the collector's gRPC side")
+    scribe: str = setting("", "host:port for Zipkin's spans over Scribe; empty: not taken there")
     collector_url: str = setting("", "where workers reach this collector; empty: made from `http`")
     dashboard: str = setting("127.0.0.1:8050", "host:port of the dashboard")
     worker_http: str = setting("127.0.0.1:4321", "host:port of the worker's health and metrics")

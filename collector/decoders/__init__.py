@@ -7,21 +7,34 @@ no clock but the report's `received_ns`, no chance, no sets.
 
 from collections.abc import Callable, Iterable
 
-from collector.decoders import als, decisions, otlp_logs, otlp_traces
+from collector.decoders import (
+    als,
+    decisions,
+    otlp_logs,
+    otlp_traces,
+    zipkin_json,
+    zipkin_proto,
+    zipkin_thrift,
+)
 from collector.decoders.decoded import Collected, DeadLetter, Decoded
-from collector.decoders.lenient import Unreadable
 from collector.decoders.limits import Reason
+from collector.errors import Refused
 from collector.model import Report, Signal
 
 __all__ = ["DECODERS", "DeadLetter", "Decoded", "Decoder", "decode_group"]
 
-Decoder = Callable[[Report, Collected], None]  # raises Unreadable when nothing of it can be read
+Decoder = Callable[[Report, Collected], None]  # raises Refused when nothing of it can be read
 
 DECODERS: dict[Signal, Decoder] = {
     Signal.OTLP_TRACES: otlp_traces.decode,
     Signal.OTLP_TRACES_JSON: otlp_traces.decode_json,
     Signal.OTLP_LOGS: otlp_logs.decode,
     Signal.OTLP_LOGS_JSON: otlp_logs.decode_json,
+    Signal.ZIPKIN_JSON: zipkin_json.decode,
+    Signal.ZIPKIN_JSON_V1: zipkin_json.decode,
+    Signal.ZIPKIN_PROTO: zipkin_proto.decode,
+    Signal.ZIPKIN_THRIFT: zipkin_thrift.decode,
+    Signal.SCRIBE: zipkin_thrift.decode_scribe,
     Signal.ALS: als.decode,
     Signal.DECISIONS: decisions.decode,
 }
@@ -34,7 +47,7 @@ def decode_group(reports: Iterable[Report], group: int) -> Decoded:
         part = parts[report.signal]
         try:
             DECODERS[report.signal](report, part)
-        except Unreadable as error:
+        except Refused as error:
             refusal = (Reason.UNREADABLE, str(error))
             part.dead.append(DeadLetter.of(report, refusal, report.body))
     return Decoded.of(list(parts.values()), group)

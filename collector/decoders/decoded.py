@@ -47,6 +47,12 @@ class Collected:
     rows: list[Row] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     skipped: int = 0  # items that are not to be stored
+    split: int = 0  # rows beyond the first of an item
+
+    def extend(self, rows: Sequence[Row]) -> None:
+        """The rows of one item."""
+        self.rows.extend(rows)
+        self.split += len(rows) - 1
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Decoded:
     tables: dict[str, dict[str, list[Any]]]  # table -> column -> values, of equal lengths
     dead: list[DeadLetter]
     skipped: int
+    split: int
 
     @classmethod
     def of(cls, parts: Sequence[Collected], group: int) -> "Decoded":
@@ -68,7 +75,8 @@ class Decoded:
         for letter in dead:
             blocks.setdefault(TABLES[DeadLetterRow], []).append(letter.row())
         tables = {table: columns(rows, group) for table, rows in blocks.items()}
-        return cls(tables, dead, sum(part.skipped for part in parts))
+        skipped = sum(part.skipped for part in parts)
+        return cls(tables, dead, skipped, sum(part.split for part in parts))
 
     @property
     def counts(self) -> dict[str, int]:

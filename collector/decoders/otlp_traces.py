@@ -13,17 +13,21 @@ from collector.decoders.limits import MAX_EVENTS, refused_span
 from collector.decoders.otlp_json import json_parts
 from collector.decoders.otlp_json_traces import JSON_SHAPE, JsonSpan
 from collector.decoders.otlp_parts import Part, Shape, parts
-from collector.decoders.span_rules import http_status, is_failure, service_name, span_weight
+from collector.decoders.span_rules import (
+    CLOCK_SKEW,
+    DROPPED_EVENTS,
+    MAX_TIME_NS,
+    SELF_PARENT,
+    http_status,
+    is_failure,
+    service_name,
+    span_weight,
+)
 from collector.decoders.text import cut, texts
 from collector.model import Report
 from collector.store.tables import Event, SpanRow
 
-CLOCK_SKEW = "meshmeter.clock_skew"  # ended before it started, or was never said to end
-SELF_PARENT = "meshmeter.self_parent"
-DROPPED_EVENTS = "meshmeter.dropped_events"
 STATUS_MESSAGE = "otel.status_description"  # where exporters without such a field put it
-
-MAX_TIME_NS = 2**63 - 1  # what DateTime64(9) holds
 
 SHAPE = Shape(ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans", Span)
 

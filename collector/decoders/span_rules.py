@@ -6,7 +6,15 @@ Linkerd's own spans, read off the wire.
 
 from collections.abc import Mapping
 
-SERVER, CLIENT = 2, 3  # OTLP's SpanKind
+INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5  # OTLP's SpanKind
+STATUS_UNSET, STATUS_OK, STATUS_ERROR = 0, 1, 2  # and its StatusCode
+MAX_TIME_NS = 2**63 - 1  # what DateTime64(9) holds
+
+# Attributes of ours, that say what was wrong with a span.
+CLOCK_SKEW = "meshmeter.clock_skew"  # ended before it started, or was never said to end
+SELF_PARENT = "meshmeter.self_parent"
+DROPPED_EVENTS = "meshmeter.dropped_events"
+NO_TIME = "meshmeter.no_time"  # its time is when it was received
 
 # Envoy and Linkerd send every attribute as text; the last is Linkerd 1's.
 STATUS_KEYS = ("http.response.status_code", "http.status_code", "http.rsp.status")

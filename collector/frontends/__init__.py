@@ -1,6 +1,15 @@
-"""The protocols we speak: each module makes methods or routes of services and settings."""
+"""The protocols we speak: each module makes methods or routes of services and settings, or listens
+on a socket of its own."""
 
-from collector.frontends import als, envoy_ext_authz, envoy_ext_authz_http, envoy_rls, otlp
+from collector.frontends import (
+    als,
+    envoy_ext_authz,
+    envoy_ext_authz_http,
+    envoy_rls,
+    otlp,
+    scribe,
+    zipkin,
+)
 
 GRPC = (
     als,
@@ -11,4 +20,6 @@ GRPC = (
 HTTP = (
     envoy_ext_authz_http,
     otlp,
+    zipkin,
 )
+SOCKETS = (scribe,)

@@ -37,6 +37,7 @@ class LiveCollector:
             broker_url=f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
             http=f"127.0.0.1:{free_port()}",
             grpc=f"127.0.0.1:{free_port()}",
+            scribe=f"127.0.0.1:{free_port()}",
             **settings,
         )
         self.url = f"http://{self.settings.http}"
@@ -74,8 +75,9 @@ class LiveCollector:
         assert rejected(self.call(otlp.PATH, over_grpc)) == (0, "")
         self.good += [over_http, over_grpc]
 
-    def connect(self) -> socket.socket:
-        host, _, port = self.settings.http.rpartition(":")
+    def connect(self, address: str = "") -> socket.socket:
+        """To its HTTP side, unless another address of it is named."""
+        host, _, port = (address or self.settings.http).rpartition(":")
         return socket.create_connection((host, int(port)), timeout=20)
 
     def reset_peak(self) -> int:

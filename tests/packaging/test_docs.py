@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from collector.frontends import GRPC, HTTP
+from collector.frontends import GRPC, HTTP, SOCKETS
 from policy.quota import ALGORITHMS
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_every_command_shown_exists(page):
         assert answer.exit_code == 0, f"{words}: {answer.output}"
 
 
-@pytest.mark.parametrize("frontend", {*GRPC, *HTTP}, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("frontend", {*GRPC, *HTTP, *SOCKETS}, ids=lambda module: module.__name__)
 def test_every_front_end_has_a_page(frontend):
     name = frontend.__name__.rpartition(".")[2].removeprefix("envoy_").replace("_", "-")
     stem = name.removesuffix("-http")
