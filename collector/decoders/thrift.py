@@ -12,18 +12,21 @@ from collector.errors import TooLarge
 
 STOP, BOOL, BYTE, DOUBLE, I16, I32, I64 = 0, 2, 3, 4, 6, 8, 10
 STRING, STRUCT, MAP, SET, LIST = 11, 12, 13, 14, 15
-NUMBERS = {
+LAYOUTS = {
     BYTE: struct.Struct(">b"),
     DOUBLE: struct.Struct(">d"),
     I16: struct.Struct(">h"),
     I32: struct.Struct(">i"),
     I64: struct.Struct(">q"),
 }
+NUMBERS = {kind: (layout.unpack_from, layout.size) for kind, layout in LAYOUTS.items()}
 VERSION_1 = 0x8001
 CALL, REPLY, EXCEPTION = 1, 2, 3
 
 MAX_DEPTH = 16
 MAX_VALUES = 1_000_000  # of one body: each costs memory, an empty one no byte but its own
+
+TOO_EARLY = "the Thrift body ends too early"
 
 Fields = dict[int, Any]
 
@@ -58,10 +61,18 @@ class Reader:
 
     def struct(self, depth: int = 0) -> Fields:
         found: Fields = {}
-        while (kind := self._number(BYTE)) != STOP:
-            number = self._number(I16)
+        body = self._body
+        while True:
+            try:
+                kind = body[self._at]
+                if kind == STOP:
+                    self._at += 1
+                    return found
+                number = body[self._at + 1] << 8 | body[self._at + 2]
+            except IndexError:
+                raise Unreadable(TOO_EARLY) from None
+            self._at += 3
             found[number] = self._value(kind, depth)
-        return found
 
     def call(self) -> Call:
         """A message's head, in either form; what follows is its arguments."""
@@ -82,10 +93,10 @@ class Reader:
             raise TooLarge(f"a Thrift body may hold {MAX_VALUES} values")
         if kind == STRING:
             return self._string()
-        if kind == BOOL:
-            return self._number(BYTE) != 0
         if kind in NUMBERS:
             return self._number(kind)
+        if kind == BOOL:
+            return self._number(BYTE) != 0
         if depth == MAX_DEPTH:
             raise Unreadable(f"Thrift values nested over {MAX_DEPTH} deep")
         if kind == STRUCT:
@@ -101,12 +112,12 @@ class Reader:
         raise Unreadable(f"unknown Thrift type {kind}")
 
     def _number(self, kind: int) -> Any:
-        layout = NUMBERS[kind]
+        unpack, size = NUMBERS[kind]
         try:
-            (found,) = layout.unpack_from(self._body, self._at)
+            (found,) = unpack(self._body, self._at)
         except struct.error as error:
-            raise Unreadable("the Thrift body ends too early") from error
-        self._at += layout.size
+            raise Unreadable(TOO_EARLY) from error
+        self._at += size
         return found
 
     def _string(self) -> bytes:
@@ -119,33 +130,32 @@ class Reader:
         return size
 
     def _take(self, size: int) -> bytes:
-        found = self._body[self._at : self._at + size]
-        if len(found) < size:
-            raise Unreadable("the Thrift body ends too early")
-        self._at += size
-        return found
+        start, self._at = self._at, self._at + size
+        if self._at > len(self._body):
+            raise Unreadable(TOO_EARLY)
+        return self._body[start : self._at]
 
 
 def reply(call: Call, result: int) -> bytes:
     """Of a method that returns an i32 or an enum."""
-    return message(REPLY, call, field(I32, 0) + NUMBERS[I32].pack(result))
+    return message(REPLY, call, field(I32, 0) + LAYOUTS[I32].pack(result))
 
 
 def application_error(call: Call, kind: int, why: str) -> bytes:
     """A TApplicationException in place of the reply."""
-    told = field(STRING, 1) + string(why) + field(I32, 2) + NUMBERS[I32].pack(kind)
+    told = field(STRING, 1) + string(why) + field(I32, 2) + LAYOUTS[I32].pack(kind)
     return message(EXCEPTION, call, told)
 
 
 def message(kind: int, call: Call, fields: bytes) -> bytes:
     head = struct.pack(">Hxb", VERSION_1, kind) + string(call.name)
-    return head + NUMBERS[I32].pack(call.sequence) + fields + bytes([STOP])
+    return head + LAYOUTS[I32].pack(call.sequence) + fields + bytes([STOP])
 
 
 def field(kind: int, number: int) -> bytes:
-    return NUMBERS[BYTE].pack(kind) + NUMBERS[I16].pack(number)
+    return LAYOUTS[BYTE].pack(kind) + LAYOUTS[I16].pack(number)
 
 
 def string(value: str) -> bytes:
     raw = value.encode()
-    return NUMBERS[I32].pack(len(raw)) + raw
+    return LAYOUTS[I32].pack(len(raw)) + raw

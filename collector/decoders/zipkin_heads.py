@@ -17,7 +17,7 @@ from collector.decoders.zipkin_json import READ_ERRORS, read_span
 from collector.decoders.zipkin_json import raw_spans as json_spans
 from collector.decoders.zipkin_proto import raw_spans as proto_spans
 from collector.decoders.zipkin_span import US, Span, Unstorable, id_of, refused
-from collector.decoders.zipkin_thrift import span_of
+from collector.decoders.zipkin_thrift import TIMESTAMP, of, span_id_of, trace_id_of
 from collector.errors import TooLarge
 from collector.model import Signal
 from collector.proto import zipkin_pb2 as pb
@@ -100,11 +100,9 @@ def proto_heads(body: bytes) -> Iterator[Head | None]:
 def thrift_heads(body: bytes) -> Iterator[Head | None]:
     for fields, _raw in Reader(body).structs():
         try:
-            span = span_of(fields)
+            yield Head(trace_id_of(fields), span_id_of(fields), of(fields, TIMESTAMP, 0))
         except Unstorable:
             yield None
-        else:
-            yield Head(span.traceId, span.id, span.timestamp or 0)
 
 
 HEADS_OF: dict[Signal, Callable[[bytes], Iterator[Head | None]]] = {

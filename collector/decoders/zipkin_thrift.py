@@ -30,6 +30,7 @@ CATEGORY = b"zipkin"
 BOOL, BYTES, I16, I32, I64, DOUBLE, STRING = range(7)  # AnnotationType
 NUMBERS = {I16: ">h", I32: ">i", I64: ">q", DOUBLE: ">d"}
 MASK = 2**64 - 1
+TIMESTAMP = 10  # a field of a span
 
 Value = TypeVar("Value")
 
@@ -83,13 +84,12 @@ def is_span(entry: Fields) -> bool:
 
 def span_of(fields: Fields) -> Span:
     """Raises Unstorable."""
-    high, low = of(fields, 12, 0), of(fields, 1, 0)
     return Span(
-        traceId=f"{(high & MASK) << 64 | low & MASK:x}",
-        id=f"{of(fields, 4, 0) & MASK:x}",
+        traceId=trace_id_of(fields),
+        id=span_id_of(fields),
         parentId=f"{of(fields, 5, 0) & MASK:x}",
         name=text(fields, 3),
-        timestamp=of(fields, 10, 0),
+        timestamp=of(fields, TIMESTAMP, 0),
         duration=of(fields, 11, 0),
         annotations=[
             Annotation(of(found, 1, 0), text(found, 2), endpoint_of(found, 3))
@@ -101,6 +101,15 @@ def span_of(fields: Fields) -> Span:
         ],
         debug=of(fields, 9, False),
     )
+
+
+def trace_id_of(fields: Fields) -> str:
+    high, low = of(fields, 12, 0), of(fields, 1, 0)
+    return f"{(high & MASK) << 64 | low & MASK:x}"
+
+
+def span_id_of(fields: Fields) -> str:
+    return f"{of(fields, 4, 0) & MASK:x}"
 
 
 def of(fields: Fields, number: int, default: Value) -> Value:

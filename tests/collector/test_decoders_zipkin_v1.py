@@ -240,8 +240,12 @@ def test_a_bad_span_of_thrift_is_a_dead_letter_and_its_neighbours_are_kept(span,
     decoded = decode_thrift(good, span, good)
     assert decoded.counts == {"spans": 2, "dead_letters": 1}
     assert (decoded.dead[0].reason, decoded.dead[0].item) == (reason, span[1])
-    found = inspect(Signal.ZIPKIN_THRIFT, thrift_body(good, span, good), NOW_NS)
-    assert (found.items, found.rejected) == (3, 1)
+
+
+def test_an_inspection_counts_bad_ids_and_times():
+    bad = [thrift_span(f4=i64(0)), thrift_span(f10=i64(5)), thrift_span(f1=binary(b"x"))]
+    found = inspect(Signal.ZIPKIN_THRIFT, thrift_body(thrift_span(), *bad), NOW_NS)
+    assert (found.items, found.rejected) == (4, 3)
 
 
 def test_fields_nobody_knows_are_left_alone():
