@@ -431,7 +431,13 @@ def test_a_bomb_of_spans_is_refused(signal, body):
 hexes = st.one_of(st.just(TRACE), st.text("0123456789abcdefABCDEF", max_size=33), st.text())
 times = st.one_of(st.just(NOW_US), st.integers(-(2**64), 2**64), st.none())
 json_values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(),
+    ),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=4,
 )
