@@ -8,16 +8,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import uvloop
-from fastapi import FastAPI
 
 from collector.checker import EngineChecker
 from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
 from collector.frontends import GRPC, HTTP, SOCKETS
+from collector.frontends.api import api_app
+from collector.frontends.audit_api import audit_router
+from collector.frontends.checks_api import checks_router
+from collector.frontends.collectors_api import collectors_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.rules_api import rules_router
+from collector.frontends.versions_api import versions_router
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
@@ -33,12 +37,9 @@ from collector.transport.server import serve
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
-from policy.store import RuleStore
+from policy.store import Audit, History, RuleStore
 
 log = logging.getLogger(__name__)
-
-ABOUT = """Rules and quotas of a service mesh: made here, in force in every collector within two
-seconds. Sidecars use the other side: Envoy's ext_authz, rate limits and access logs, and OTLP."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,17 @@ async def look_at(counters: RedisCounters) -> None:
 
 def door(made: Parts, settings: Settings) -> Door:
     """Checks and reports around FastAPI, which has the API."""
-    api = FastAPI(title="meshmeter", version="1", description=ABOUT)
-    api.include_router(rules_router(made.rules, made.keeper, made.services.checker))
-    api.include_router(query_router(made.questions))
-    api.include_router(lists_router(made.rules.lists, made.keeper, made.lists))
-    api.include_router(internal_router(made.outbox, settings))
+    database = made.rules.database
+    api = api_app(
+        rules_router(made.rules, made.keeper),
+        lists_router(made.rules.lists, made.keeper, made.lists),
+        versions_router(History(database), made.keeper),
+        audit_router(Audit(database)),
+        checks_router(made.services.checker),
+        collectors_router(made.keeper),
+        query_router(made.questions),
+        internal_router(made.outbox, settings),
+    )
     methods = {
         path: method
         for frontend in GRPC

@@ -6,8 +6,10 @@ PolicyError
 ├── EvaluationFailed   an expression has no value for this bag
 ├── UnknownRule        no rule of that name
 ├── UnknownList        no list of that name
+├── UnknownVersion     the rule set never was at that version
 ├── NameTaken          a rule or list of that name exists
-├── Conflict           the rule or list has changed since it was read
+├── TooMany            the rule set is full
+├── Conflict           the rule, list or set has changed since it was read
 ├── ListInUse          rules name the list that was to be deleted
 ├── NoSnapshot         no rules were ever loaded: nothing can be decided
 ├── CountersDown       the counters do not answer in time: the rule's own policy decides
@@ -63,15 +65,28 @@ class UnknownList(PolicyError):
         super().__init__(f"there is no list {name!r}")
 
 
+class UnknownVersion(PolicyError):
+    def __init__(self, version: int) -> None:
+        super().__init__(f"there is no version {version}")
+
+
 class NameTaken(PolicyError):
     def __init__(self, name: str, what: str = "rule") -> None:
         super().__init__(f"there is a {what} {name!r} already")
 
 
+class TooMany(PolicyError):
+    def __init__(self, most: int, what: str) -> None:
+        super().__init__(f"there are {most} {what}s already, as many as may be")
+
+
 class Conflict(PolicyError):
-    def __init__(self, name: str, expected: int, actual: int, what: str = "rule") -> None:
+    """`what` is at another version than `expected`, which is negative when it could be none."""
+
+    def __init__(self, what: str, expected: int, actual: int) -> None:
         self.actual = actual
-        super().__init__(f"{what} {name!r} is at version {actual}, not {expected}")
+        but = f", not {expected}" if expected >= 0 else ""
+        super().__init__(f"{what} is at version {actual}{but}")
 
 
 class ListInUse(PolicyError):

@@ -1,7 +1,7 @@
 """Rules to and from JSON, as people write them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -9,7 +9,15 @@ from policy.documents import invalid
 from policy.errors import InvalidRule
 from policy.kinds import KINDS, AnyRule
 
-__all__ = ["AnyRule", "numbered", "rule_from_json", "rule_to_json"]
+__all__ = ["AnyRule", "RulesPage", "numbered", "rule_from_json", "rule_to_json"]
+
+
+class RulesPage(NamedTuple):
+    """Some of the rules of one moment; `total` counts all that were asked for."""
+
+    rules: Sequence[AnyRule]
+    total: int
+    version: int  # of the whole set
 
 
 def rule_from_json(document: Mapping[str, Any]) -> AnyRule:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from collector.frontends.acting import Author, IfMatch, expected_version
+from collector.frontends.bodies import MAX_BODY
+from collector.frontends.in_force import InForce, then_in_force
 from collector.frontends.lists_models import (
     NOT_YET,
     ListAnswer,
@@ -18,13 +21,12 @@ from collector.frontends.lists_models import (
     ListQuestion,
     ListState,
 )
-from collector.frontends.problems import Problem, ProblemRoute
-from collector.frontends.rules_api import IfMatch, InForce, Responses, actor
+from collector.frontends.problems import REFUSALS, ProblemRoute, problems
 from collector.lists import ListStatus
-from policy.errors import Conflict, InvalidRule
+from policy.acts import By
+from policy.errors import InvalidRule
 from policy.lists import EntryList, NamedList, list_from_json, list_to_json
 
-MAX_BYTES = 16 * 1024 * 1024  # of a list as it is sent
 SCHEMA = {"schema": {"$ref": "#/components/schemas/NamedList"}}
 BODY = {"requestBody": {"required": True, "content": {"application/json": SCHEMA}}}
 
@@ -34,15 +36,15 @@ class Lists(Protocol):
 
     def list(self) -> list[NamedList]: ...
     def get(self, name: str) -> NamedList: ...
-    def create(self, named: NamedList, actor: str = "") -> NamedList: ...
+    def create(self, thing: NamedList, by: By = ...) -> NamedList: ...
     def update(
         self,
         name: str,
         change: Callable[[NamedList], NamedList],
         expected: int | None = None,
-        actor: str = "",
+        by: By = ...,
     ) -> NamedList: ...
-    def delete(self, name: str, expected: int | None = None, actor: str = "") -> None: ...
+    def delete(self, name: str, expected: int | None = None, by: By = ...) -> None: ...
 
 
 class KeptLists(Protocol):
@@ -54,19 +56,13 @@ class KeptLists(Protocol):
 
 
 def lists_router(lists: Lists, in_force: InForce, kept: KeptLists) -> APIRouter:
-    refusals: Responses = {
-        422: {"model": Problem, "description": "what was sent is wrong, and where"},
-        503: {"model": Problem, "description": "the rule database does not answer"},
-    }
-    unknown: Responses = {404: {"model": Problem, "description": "there is no such list"}}
-    taken: Responses = {409: {"model": Problem, "description": "there is a list of that name"}}
-    used: Responses = {409: {"model": Problem, "description": "rules ask it: says which"}}
-    large: Responses = {413: {"model": Problem, "description": f"more than {MAX_BYTES} bytes"}}
-    changed: Responses = {
-        412: {"model": Problem, "description": "the list is not at the version of If-Match"}
-    }
+    unknown = problems({404: "there is no such list"})
+    taken = problems({409: "there is a list of that name, or as many as may be"})
+    used = problems({409: "rules ask it: says which"})
+    large = problems({413: f"more than {MAX_BODY} bytes"})
+    changed = problems({412: "the list is not at the version of If-Match"})
     api = APIRouter(
-        prefix="/api/v1/lists", route_class=ProblemRoute, responses=refusals, tags=["lists"]
+        prefix="/api/v1/lists", route_class=ProblemRoute, responses=REFUSALS, tags=["lists"]
     )
 
     def checked(document: Mapping[str, Any]) -> NamedList:
@@ -76,25 +72,10 @@ def lists_router(lists: Lists, in_force: InForce, kept: KeptLists) -> APIRouter:
         return named
 
     async def change(
-        request: Request,
-        name: str,
-        made: Callable[[NamedList], NamedList],
-        if_match: str | None,
+        name: str, made: Callable[[NamedList], NamedList], if_match: str | None, by: By
     ) -> Response:
-        expected = await expected_version(name, if_match)
-        named = await run_in_threadpool(lists.update, name, made, expected, actor(request))
-        await in_force.refresh()
-        return answer(named)
-
-    async def expected_version(name: str, if_match: str | None) -> int | None:
-        """Raises UnknownList, and Conflict for an If-Match that no version of ours can meet."""
-        if if_match is None or if_match.strip() == "*":
-            return None
-        text = if_match.strip().removeprefix("W/").strip('"')
-        if text.isascii() and text.isdigit() and len(text) < 19:
-            return int(text)
-        present = await run_in_threadpool(lists.get, name)
-        raise Conflict(name, 0, present.version, "list")
+        expected = expected_version(if_match)
+        return await then_in_force(in_force, lambda: answer(lists.update(name, made, expected, by)))
 
     @api.get("", response_model=list[ListLine])
     async def list_lists() -> list[ListLine]:
@@ -104,44 +85,50 @@ def lists_router(lists: Lists, in_force: InForce, kept: KeptLists) -> APIRouter:
     @api.post(
         "", status_code=201, response_model=NamedList, responses=taken | large, openapi_extra=BODY
     )
-    async def create_list(request: Request) -> Response:
+    async def create_list(request: Request, by: Author) -> Response:
         """Make a list. A source is asked at once, and waited for up to a second."""
-        named = await run_in_threadpool(checked, await document_of(request))
-        named = await run_in_threadpool(lists.create, named, actor(request))
-        await in_force.refresh()
-        return answer(named, 201, {"location": f"/api/v1/lists/{named.name}"})
+        document = await document_of(request)
+
+        def create() -> Response:
+            named = lists.create(checked(document), by)
+            return answer(named, 201, {"location": f"/api/v1/lists/{named.name}"})
+
+        return await then_in_force(in_force, create)
 
     @api.get("/{name}", response_model=NamedList, responses=unknown)
-    async def get_list(name: str) -> Response:
+    def get_list(name: str) -> Response:
         """One list with its own entries; its version is the ETag."""
-        return answer(await run_in_threadpool(lists.get, name))
+        return answer(lists.get(name))
 
     @api.put(
         "/{name}", response_model=NamedList, responses=unknown | changed | large, openapi_extra=BODY
     )
-    async def replace_list(name: str, request: Request, if_match: IfMatch = None) -> Response:
+    async def replace_list(
+        name: str, request: Request, by: Author, if_match: IfMatch = None
+    ) -> Response:
         """Replace a list whole."""
         named = await run_in_threadpool(checked, await document_of(request))
-        return await change(request, name, lambda _: named, if_match)
+        return await change(name, lambda _: named, if_match, by)
 
     @api.patch(
         "/{name}", response_model=NamedList, responses=unknown | changed | large, openapi_extra=BODY
     )
-    async def change_list(name: str, request: Request, if_match: IfMatch = None) -> Response:
+    async def change_list(
+        name: str, request: Request, by: Author, if_match: IfMatch = None
+    ) -> Response:
         """Change some of a list's fields."""
         fields = await document_of(request)
 
         def patched(named: NamedList) -> NamedList:
             return checked(list_to_json(named) | fields)
 
-        return await change(request, name, patched, if_match)
+        return await change(name, patched, if_match, by)
 
     @api.delete("/{name}", status_code=204, responses=unknown | changed | used)
-    async def delete_list(name: str, request: Request, if_match: IfMatch = None) -> None:
+    async def delete_list(name: str, by: Author, if_match: IfMatch = None) -> None:
         """Remove a list that no rule asks."""
-        expected = await expected_version(name, if_match)
-        await run_in_threadpool(lists.delete, name, expected, actor(request))
-        await in_force.refresh()
+        expected = expected_version(if_match)
+        await then_in_force(in_force, lambda: lists.delete(name, expected, by))
 
     @api.get("/{name}/status", response_model=ListState, responses=unknown)
     async def list_status(name: str) -> dict[str, Any]:
@@ -167,14 +154,9 @@ def lists_router(lists: Lists, in_force: InForce, kept: KeptLists) -> APIRouter:
 
 
 async def document_of(request: Request) -> dict[str, Any]:
-    """Raises InvalidRule, and HTTPException for more than MAX_BYTES."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise HTTPException(413, f"more than {MAX_BYTES} bytes")
+    """Raises InvalidRule, and HTTPException for more than MAX_BODY."""
     try:
-        found = await run_in_threadpool(msgspec.json.decode, bytes(body))
+        found = await run_in_threadpool(msgspec.json.decode, await request.body())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRule("", f"not JSON: {error}") from error
     if not isinstance(found, dict):

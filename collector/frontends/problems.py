@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from collector.errors import StoreDown, StoreError, Unready
+from collector.frontends.bodies import BoundedRequest
 from policy.documents import invalid_at, pointer
 from policy.errors import (
     Conflict,
@@ -25,10 +26,11 @@ from policy.errors import (
     NameTaken,
     PolicyError,
     RulesDown,
+    TooMany,
     UnknownList,
     UnknownRule,
+    UnknownVersion,
 )
-from policy.kinds import KINDS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}
@@ -38,8 +40,10 @@ STATUS: Mapping[type[Exception], HTTPStatus] = {
     NameTaken: HTTPStatus.CONFLICT,
     RulesDown: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreDown: HTTPStatus.SERVICE_UNAVAILABLE,
+    TooMany: HTTPStatus.CONFLICT,
     UnknownList: HTTPStatus.NOT_FOUND,
     UnknownRule: HTTPStatus.NOT_FOUND,
+    UnknownVersion: HTTPStatus.NOT_FOUND,
     Unready: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -57,6 +61,19 @@ class Problem(BaseModel):
     column: int | None = Field(None, description="in an expression, from 1")
 
 
+Responses = dict[int | str, dict[str, Any]]
+
+
+def problems(meanings: Mapping[int, str]) -> Responses:
+    """For the API's description: what each status of a problem means."""
+    return {
+        status: {"model": Problem, "description": meaning} for status, meaning in meanings.items()
+    }
+
+
+REFUSALS = problems(
+    {422: "what was sent is wrong, and where", 503: "the rule database does not answer"}
+)
 Answer = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -68,7 +85,7 @@ class ProblemRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             try:
-                return await handler(request)
+                return await handler(BoundedRequest(request.scope, request.receive))
             except RequestValidationError as error:
                 return problem_of(first_fault(error.errors()))
             except HTTPException as error:
@@ -123,8 +140,4 @@ def first_fault(errors: Sequence[Any]) -> InvalidRule:
     if error["type"] == "json_invalid":
         reason = f"not JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
         return InvalidRule("", reason)
-    if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return InvalidRule("/kind", f"expected one of {', '.join(KINDS)}")
-    where = error["loc"]
-    skip = 2 if where[0] == "body" and len(where) > 1 and where[1] in KINDS else 1
-    return invalid_at(error, skip)
+    return invalid_at(error, 1)

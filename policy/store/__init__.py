@@ -1,7 +1,8 @@
 """The rule database."""
 
-from policy.store.database import Change, Resource
+from policy.store.audit import Audit
+from policy.store.history import History
 from policy.store.lists import ListStore
 from policy.store.rules import RuleSet, RuleStore
 
-__all__ = ["Change", "ListStore", "Resource", "RuleSet", "RuleStore"]
+__all__ = ["Audit", "History", "ListStore", "RuleSet", "RuleStore"]

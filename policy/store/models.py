@@ -3,12 +3,41 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, DateTime, String
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SERIAL = BigInteger().with_variant(Integer, "sqlite")  # which numbers rows of that type only
 
 
 class Base(DeclarativeBase):
     pass
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its zone, UTC. SQLite keeps none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: Any, _: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        found: datetime = value
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -25,40 +54,55 @@ class RuleSetRow(Base):
     version: Mapped[int]
 
 
-class RuleRow(Base):
+class DocumentRow(Base):
+    """What people write, as they do."""
+
+    __abstract__ = True
+
+    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    version: Mapped[int]
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    changed_at: Mapped[datetime] = mapped_column(Moment, default=now, onupdate=now)
+
+
+class RuleRow(DocumentRow):
     """What to decide, and when. Read whole into a snapshot, never per request."""
 
     __tablename__ = "rules"
     __table_args__ = (CheckConstraint("length(name) BETWEEN 1 AND 63", name="rule_name_length"),)
 
-    name: Mapped[str] = mapped_column(String(63), primary_key=True)
-    version: Mapped[int]
-    document: Mapped[dict[str, Any]] = mapped_column(JSON)
-    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, onupdate=now)
 
-
-class ListRow(Base):
+class ListRow(DocumentRow):
     """What rules ask by name: entries, or where a collector fetches them."""
 
     __tablename__ = "lists"
     __table_args__ = (CheckConstraint("length(name) BETWEEN 1 AND 63", name="list_name_length"),)
 
-    name: Mapped[str] = mapped_column(String(63), primary_key=True)
-    version: Mapped[int]
-    document: Mapped[dict[str, Any]] = mapped_column(JSON)
-    changed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now, onupdate=now)
+
+class ActRow(Base):
+    """Something that was done: who, when, why. `version` is the whole set's after it; null for what
+    did not change the set. Ids grow with versions: whoever makes one holds the set's lock."""
+
+    __tablename__ = "acts"
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    version: Mapped[int | None] = mapped_column(unique=True)
+    time: Mapped[datetime] = mapped_column(Moment, default=now, index=True)
+    actor: Mapped[str] = mapped_column(String(255), index=True)
+    peer: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(1024))
 
 
-class RuleChangeRow(Base):
-    """One change of one rule or list. `version` is the whole set's after it; before or after is
-    null."""
+class ChangeRow(Base):
+    """What an act did to one thing; before or after is null where there was none."""
 
-    __tablename__ = "rule_changes"
+    __tablename__ = "changes"
+    __table_args__ = (Index("ix_changes_thing", "resource", "name", "act"),)
 
-    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    time: Mapped[datetime] = mapped_column(DateTime(timezone=True), default=now)
-    actor: Mapped[str] = mapped_column(String(255))
-    resource: Mapped[str] = mapped_column(String(16), server_default="rule")
-    name: Mapped[str] = mapped_column(String(63), index=True)
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    act: Mapped[int] = mapped_column(SERIAL, ForeignKey("acts.id"), index=True)
+    resource: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(63))
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.collector.api import Api
 from tests.collector.keeping import Keeping
 
 
@@ -11,3 +12,8 @@ def keeping(tmp_path: Path) -> Iterator[Keeping]:
     kept = Keeping(tmp_path / "outbox")
     yield kept
     kept.outbox.close()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Api:
+    return Api(tmp_path)

@@ -1,79 +1,12 @@
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
-from collector.frontends.rules_api import rules_router
-from collector.snapshots import SnapshotKeeper
-from policy.engine import Engine
-from policy.quota.memory import MemoryCounters
 from policy.store import RuleStore
-from tests.collector.policy_parts import Reports, rule_store
-
-QUOTA = {
-    "kind": "quota",
-    "name": "calm",
-    "match": 'source.service == "a" && destination.service == "b"',
-    "limit": 2,
-    "window": 3600,
-    "algorithm": "fixed-window",
-}
-DENY = {"kind": "deny", "name": "no", "match": 'destination.service == "c"', "http_status": 451}
-A_TO_B = {"attributes": {"source.service": "a", "destination.service": "b"}}
-
-Body = Callable[[httpx.AsyncClient], Awaitable[None]]
-
-
-class Api:
-    """The API over a rule database of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.reports = Reports()
-
-    def __call__(self, body: Body, store: RuleStore | None = None) -> None:
-        async def run() -> None:
-            rules = store or rule_store(self.directory)
-            engine = Engine(MemoryCounters())
-            keeper = SnapshotKeeper(engine, rules, self.directory, 3600)
-            log = DecisionLog(self.reports)
-            await keeper.start()
-            app = FastAPI()
-            app.include_router(rules_router(rules, keeper, EngineChecker(engine, log, 0)))
-            transport = httpx.ASGITransport(app=app)
-            url = "http://collector/api/v1"
-            async with httpx.AsyncClient(transport=transport, base_url=url) as client:
-                await body(client)
-            await log.close()
-            await keeper.close()
-            rules.close()
-
-        asyncio.run(run())
-
-
-@pytest.fixture
-def api(tmp_path: Path) -> Api:
-    return Api(tmp_path)
-
-
-def refused(answer: httpx.Response, status: int, place: str = "") -> dict[str, Any]:
-    """The problem, which has the one shape all of them have."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
-    assert problem["status"] == status
-    assert problem["title"]
-    assert problem["detail"]
-    assert problem["place"] == place
-    assert problem["reason"]
-    return problem
+from tests.collector.api import A_TO_B, DENY, QUOTA, Api, refused
 
 
 def test_a_rule_is_made_read_replaced_changed_and_deleted(api: Api) -> None:
@@ -329,16 +262,6 @@ def test_without_the_rule_database_changes_are_refused_for_now(api: Api) -> None
         assert answer["failing"]
 
     api(body, RuleStore("postgresql://127.0.0.1:1/none"))
-
-
-def test_every_operation_is_described(api: Api) -> None:
-    app = FastAPI()
-    router: Any = rules_router(None, None, None)  # type: ignore[arg-type]  # only described
-    app.include_router(router)
-    for path, operations in app.openapi()["paths"].items():
-        for method, operation in operations.items():
-            assert operation["description"], f"{method} {path}"
-            assert "422" in operation["responses"]
 
 
 def test_a_request_that_is_over_is_released_through_the_api(api: Api) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text
 
-from policy.errors import Conflict, InvalidRule, ListInUse, NameTaken, UnknownList
+from policy.acts import By, Resource
+from policy.errors import Conflict, InvalidRule, ListInUse, NameTaken, TooMany, UnknownList
 from policy.lists import NamedList, list_from_json, list_to_json, numbered_list
 from policy.rules import AnyRule, rule_from_json
-from policy.store import Resource, RuleStore
+from policy.store import Audit, RuleStore
 from policy.store.engine import rules_engine
-from policy.store.lists import MAX_LISTS
 from policy.store.models import ListRow
+from policy.store.tables import LISTS
 from tests.policy.objects import quota
 
 
@@ -121,11 +122,11 @@ def test_a_change_of_a_list_counts_the_list_and_the_set(store: RuleStore) -> Non
 
 
 def test_a_change_of_a_list_is_recorded_among_those_of_rules(store: RuleStore) -> None:
-    store.lists.create(named(), actor="ann")
-    store.create(quota("vips"), actor="bob")
+    store.lists.create(named(), By("ann"))
+    store.create(quota("vips"), By("bob"))
     store.lists.update("vips", entries("carl"))
     store.lists.delete("vips")
-    deleted, updated, rule, created = store.changes()
+    deleted, updated, rule, created = Audit(store.database).entries(10).entries
     assert (created.version, created.actor, created.resource) == (1, "ann", Resource.LIST)
     assert (created.before, rule.resource) == (None, Resource.RULE)
     assert updated.before is not None
@@ -165,7 +166,7 @@ def test_a_refused_change_of_a_list_leaves_nothing(store: RuleStore) -> None:
         store.lists.update("vips", lambda present: named("other"))
     with pytest.raises(InvalidRule, match="/entries/0"):
         store.lists.update("vips", entries(""))
-    assert (store.version(), len(store.changes())) == (1, 1)
+    assert (store.version(), Audit(store.database).entries(10).total) == (1, 1)
     assert store.load().lists == [numbered_list(named(), 1)]
 
 
@@ -272,10 +273,10 @@ def test_there_are_only_so_many_lists(store: RuleStore, rules_url: str) -> None:
     with engine.begin() as connection:
         rows = [
             {"name": f"l{number}", "version": 1, "document": list_to_json(named(f"l{number}"))}
-            for number in range(MAX_LISTS)
+            for number in range(LISTS.most)
         ]
         connection.execute(insert(ListRow), rows)
     engine.dispose()
-    with pytest.raises(InvalidRule, match=f"there are {MAX_LISTS} lists already"):
+    with pytest.raises(TooMany, match=f"there are {LISTS.most} lists already"):
         store.lists.create(named())
-    assert len(store.load().lists) == MAX_LISTS
+    assert len(store.load().lists) == LISTS.most
