@@ -1,15 +1,9 @@
 """A real Envoy, configured by what the protocols' pages say, reports into a real outbox."""
 
-import re
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from collector.decoders import decode_group
 from collector.frontends import als, otlp
@@ -17,47 +11,25 @@ from collector.model import Report, Signal
 from collector.settings import Settings
 from collector.store.tables import NO_TRACE
 from collector.transport.http import RawAnswer
-from demo.envoy_binary import envoy_binary
 from tests.collector.keeping import Keeping
 from tests.conftest import free_port
 from tests.counters import Counters
-from tests.sidecar.envoys import live
+from tests.sidecar.envoy_parts import (
+    MANAGER,
+    ROUTER,
+    TCP_PROXY,
+    Config,
+    address,
+    cluster,
+    envoy,
+    listener,
+    port_of,
+    snippets,
+)
 from tests.transport.serving import serving
 from tests.waiting import eventually
 
 REQUESTS = 40
-PAGES = Path("docs/protocols")
-TYPE = "type.googleapis.com/envoy.extensions.filters"
-MANAGER = f"{TYPE}.network.http_connection_manager.v3.HttpConnectionManager"
-TCP_PROXY = f"{TYPE}.network.tcp_proxy.v3.TcpProxy"
-ROUTER = f"{TYPE}.http.router.v3.Router"
-
-Config = dict[str, Any]
-
-
-def snippets(page: str) -> list[Any]:
-    text = (PAGES / page).read_text()
-    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-
-
-def address(port: int) -> Config:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def cluster(name: str, port: int) -> Config:
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address(port)}}]}]
-    return {"name": name, "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
-
-
-def listener(port: int, name: str, filter_type: str, fields: Config) -> Config:
-    typed = {"@type": filter_type, "stat_prefix": name, **fields}
-    chain = {"filters": [{"name": name, "typed_config": typed}]}
-    return {
-        "name": name,
-        "traffic_direction": "INBOUND",
-        "address": address(port),
-        "filter_chains": [chain],
-    }
 
 
 def envoy_config(ports: dict[str, int]) -> Config:
@@ -85,24 +57,6 @@ def envoy_config(ports: dict[str, int]) -> Config:
     }
 
 
-@contextmanager
-def envoy(ports: dict[str, int], directory: Path) -> Iterator[None]:
-    path = directory / "envoy.yaml"
-    path.write_text(yaml.safe_dump(envoy_config(ports)))
-    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
-    process = subprocess.Popen([str(envoy_binary()), "--config-path", str(path), *options])
-    try:
-        eventually(lambda: live(f"http://127.0.0.1:{ports['admin']}/ready"))
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def port_of(address: str) -> int:
-    return int(address.rpartition(":")[2])
-
-
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
     """What 40 requests, half of them over the TCP listener, leave in the outbox."""
@@ -118,7 +72,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
     ):
         ports = {name: free_port() for name in ("admin", "http", "tcp")}
         ports |= {"collector": port_of(collector.address), "app": port_of(app.address)}
-        with envoy(ports, directory):
+        with envoy(envoy_config(ports), directory):
             for number in range(REQUESTS):
                 port = ports["tcp" if number % 2 else "http"]
                 httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
