@@ -21,7 +21,9 @@ from collector.frontends.collectors_api import collectors_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.rules_api import rules_router
+from collector.frontends.servicegraph import servicegraph_router
 from collector.frontends.versions_api import versions_router
+from collector.frontends.zipkin_query import zipkin_router
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
@@ -123,6 +125,8 @@ def door(made: Parts, settings: Settings) -> Door:
         checks_router(made.services.checker),
         collectors_router(made.keeper),
         query_router(made.questions),
+        zipkin_router(made.questions),
+        servicegraph_router(made.questions),
         internal_router(made.outbox, settings),
     )
     methods = {

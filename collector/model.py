@@ -22,14 +22,17 @@ class Signal(StrEnum):
 
 
 class TraceSearch(NamedTuple):
-    """What one span of a trace must be. "" and 0: any. `attribute`: key and value."""
+    """What one span of a trace must be. "" and 0: any.
+
+    `attributes`: each key and its value, None for any value, of the span or its resource.
+    """
 
     service: str = ""
     operation: str = ""
     min_duration_ns: int = 0
     max_duration_ns: int = 0
     errors: bool = False
-    attribute: tuple[str, str] = ("", "")
+    attributes: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,13 @@ Everything is asked of a window: the last `minutes`, or `from` and `to`.
 
 import base64
 import binascii
-import re
-import time
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
-from collector.errors import Malformed, StoreError
+from collector.errors import Malformed
+from collector.frontends.asking import REFUSALS, TRACE_ID, Asked, Asker, answered, trace_id_of
 from collector.frontends.problems import Problem, ProblemRoute
 from collector.frontends.query_models import (
     EdgeAnswer,
@@ -26,90 +23,10 @@ from collector.frontends.query_models import (
     TracesAnswer,
 )
 from collector.model import TraceSearch
-from collector.times import from_rfc3339
 
-SECOND_NS = 1_000_000_000
-MAX_DAYS = 400
-TRACE_ID = re.compile(r"(?:[0-9a-f]{16}){1,2}")
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    422: {"model": Problem, "description": "what was asked for is wrong, and where"},
-    503: {"model": Problem, "description": "ClickHouse does not answer"},
-    504: {"model": Problem, "description": "the question took too long; ask for a shorter window"},
-}
+MAX_ATTRIBUTE = 4096
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
 Service = Annotated[str, Query(max_length=512, description="empty: any")]
-
-
-class Asker(Protocol):
-    """`collector.questions.Questions`."""
-
-    def edges(
-        self, start_ns: int, end_ns: int, limit: int, source: str = "", destination: str = ""
-    ) -> list[dict[str, Any]]: ...
-    def graph(self, start_ns: int, end_ns: int, limit: int) -> dict[str, Any]: ...
-    def services(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]: ...
-    def operations(
-        self, start_ns: int, end_ns: int, service: str, limit: int
-    ) -> list[dict[str, Any]]: ...
-    def latency(
-        self, start_ns: int, end_ns: int, source: str, destination: str
-    ) -> dict[str, Any]: ...
-    def traces(
-        self,
-        start_ns: int,
-        end_ns: int,
-        wanted: TraceSearch,
-        limit: int,
-        before: tuple[int, str] | None = None,
-    ) -> dict[str, Any]: ...
-    def trace(self, trace_id: str) -> list[dict[str, Any]]: ...
-
-
-class Window(NamedTuple):
-    start_ns: int
-    end_ns: int
-
-
-def window(
-    minutes: Annotated[
-        float, Query(gt=0, le=MAX_DAYS * 1440, description="the last so many; not with from")
-    ] = 15.0,
-    from_: Annotated[
-        str | None, Query(alias="from", description="RFC 3339, or seconds since 1970")
-    ] = None,
-    to: Annotated[str | None, Query(description="the same; default: now")] = None,
-) -> Window:
-    end_ns = moment(to, "to") if to else time.time_ns()
-    start_ns = moment(from_, "from") if from_ else end_ns - round(minutes * 60 * SECOND_NS)
-    if not 0 <= start_ns < end_ns:
-        raise HTTPException(422, "from is not before to")
-    if end_ns - start_ns > MAX_DAYS * 86_400 * SECOND_NS:
-        raise HTTPException(422, f"the window is longer than {MAX_DAYS} days")
-    return Window(start_ns, end_ns)
-
-
-def moment(text: str, name: str) -> int:
-    try:
-        if re.fullmatch(r"\d{1,10}(\.\d{1,9})?", text):
-            return round(float(text) * SECOND_NS)
-        return from_rfc3339(text)
-    except (ValueError, OverflowError) as error:
-        raise HTTPException(422, f"{name}: {text[:64]!r} is no RFC 3339 time") from error
-
-
-T = TypeVar("T")
-TOO_LONG = frozenset({159, 160})  # TIMEOUT_EXCEEDED, TOO_SLOW
-Asked = Annotated[Window, Depends(window)]
-
-
-async def answered(question: Callable[..., T], *given: Any) -> T:
-    """In a thread. A question that takes too long is the asker's to shorten."""
-    try:
-        return await run_in_threadpool(question, *given)
-    except StoreError as error:
-        if error.code in TOO_LONG:
-            raise HTTPException(504, "it takes too long; ask for a shorter window") from error
-        raise
 
 
 def query_router(ask: Asker) -> APIRouter:
@@ -157,22 +74,20 @@ def query_router(ask: Asker) -> APIRouter:
         max_duration_ms: Annotated[float, Query(ge=0, le=1e12, description="0: any")] = 0,
         errors: Annotated[bool, Query(description="only of spans that failed")] = False,
         attribute: Annotated[
-            str, Query(max_length=4096, description="key=value of a span or its resource")
-        ] = "",
+            list[str] | None,
+            Query(max_length=16, description="key=value of a span or its resource; or only key"),
+        ] = None,
         limit: Limit = 20,
         cursor: Annotated[str, Query(max_length=128, description="`next` of the last page")] = "",
     ) -> dict[str, Any]:
         """Traces that have a span of this kind, the newest first, page by page."""
-        key, equals, value = attribute.partition("=")
-        if attribute and not (key and equals):
-            raise HTTPException(422, "attribute: expected key=value")
         wanted = TraceSearch(
             service,
             operation,
             round(min_duration_ms * 1e6),
             round(max_duration_ms * 1e6),
             errors,
-            (key, value),
+            tuple(map(attribute_of, attribute or ())),
         )
         before = read_cursor(cursor) if cursor else None
         found = await answered(ask.traces, *asked, wanted, limit, before)
@@ -185,15 +100,22 @@ def query_router(ask: Asker) -> APIRouter:
     )
     async def trace(trace_id: str) -> list[dict[str, Any]]:
         """All spans of one trace, in the order they began."""
-        wanted = trace_id.lower()
-        if not TRACE_ID.fullmatch(wanted):
-            raise HTTPException(422, "trace_id: expected 16 or 32 hex digits")
-        found = await answered(ask.trace, wanted.zfill(32))
+        found = await answered(ask.trace, trace_id_of(trace_id))
         if not found:
-            raise HTTPException(404, f"there is no trace {wanted}")
+            raise HTTPException(404, f"there is no trace {trace_id}")
         return found
 
     return api
+
+
+def attribute_of(text: str) -> tuple[str, str | None]:
+    """`key=value`, or `key` for any value."""
+    key, equals, value = text.partition("=")
+    if not key or len(text) > MAX_ATTRIBUTE:
+        raise HTTPException(
+            422, f"attribute: expected key=value, at most {MAX_ATTRIBUTE} characters"
+        )
+    return key, value if equals else None
 
 
 def write_cursor(at_ns: int, trace_id: str) -> str:

@@ -81,4 +81,6 @@ class Spans:
 
 def http_routes(services: Services, settings: Settings) -> dict[str, RawHandler]:
     held = Holding(services.reporter, PROTOCOL)
-    return {path: Spans(path, held, settings.max_body_bytes).post for path in SIGNALS}
+    posts = {path: Spans(path, held, settings.max_body_bytes).post for path in SIGNALS}
+    # The other methods of version 2's path are the read API's.
+    return {f"POST {V2_PATH}": posts[V2_PATH], V1_PATH: posts[V1_PATH]}

@@ -39,7 +39,10 @@ BUG = RawAnswer(500, [JSON], b'{"error":"internal error"}\n')
 
 
 class Door:
-    """`raw` maps a path, or with `/*` at its end a path and all below it, to its handler."""
+    """`raw` maps a path, or with `/*` at its end a path and all below it, to its handler.
+
+    "POST /path" is of that method alone; what else is asked of the path is the fallback's.
+    """
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class Door:
         path: str = scope["path"]
         if is_grpc(scope):
             await self._grpc(scope, receive, send)
-        elif (handler := self._raw(path)) is not None:
+        elif (handler := self._raw(scope["method"], path)) is not None:
             await answer_raw(handler, scope, receive, send)
         elif path in HEALTH_PATHS:
             await self._answer_health(path, send)
@@ -91,8 +94,8 @@ class Door:
         else:
             await self._fallback(scope, receive, send)
 
-    def _raw(self, path: str) -> RawHandler | None:
-        exact = self._exact.get(path)
+    def _raw(self, method: str, path: str) -> RawHandler | None:
+        exact = self._exact.get(path) or self._exact.get(f"{method} {path}")
         if exact is not None:
             return exact
         for prefix, handler in self._below.items():

@@ -73,10 +73,13 @@ def test_a_trace_is_summed_up_in_a_line(store, now_ns):
         (Wanted(min_duration_ns=50 * MS), {3}),
         (Wanted(max_duration_ns=20 * MS), {1, 2}),
         (Wanted(errors=True), {2}),
-        (Wanted(attribute=("user", "ann")), {1, 3}),
-        (Wanted(attribute=("pod", "b-0")), {2}),
-        (Wanted(attribute=("user", "nobody")), set()),
-        (Wanted(service="a.shop", attribute=("user", "ann"), min_duration_ns=50 * MS), {3}),
+        (Wanted(attributes=(("user", "ann"),)), {1, 3}),
+        (Wanted(attributes=(("user", None),)), {1, 3}),
+        (Wanted(attributes=(("pod", None),)), {2}),
+        (Wanted(attributes=(("user", "ann"), ("pod", None))), set()),
+        (Wanted(attributes=(("pod", "b-0"),)), {2}),
+        (Wanted(attributes=(("user", "nobody"),)), set()),
+        (Wanted(service="a.shop", attributes=(("user", "ann"),), min_duration_ns=50 * MS), {3}),
     ],
 )
 def test_traces_are_found_by_what_one_of_their_spans_is(store, now_ns, wanted, found):

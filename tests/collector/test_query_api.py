@@ -10,6 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from collector.frontends.query_api import query_router
+from collector.frontends.servicegraph import servicegraph_router
+from collector.frontends.zipkin_query import zipkin_router
 from collector.questions import Questions
 from collector.store.client import Store
 from collector.times import from_rfc3339, rfc3339
@@ -22,12 +24,14 @@ Get = Callable[..., Awaitable[httpx.Response]]
 def asked(store: Store, body: Callable[[Get], Awaitable[None]]) -> None:
     async def run() -> None:
         app = FastAPI()
-        app.include_router(query_router(Questions(store)))
+        for router in (query_router, zipkin_router, servicegraph_router):
+            app.include_router(router(Questions(store)))
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://c/api/v1") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://c") as client:
 
             async def get(path: str, **params: Any) -> httpx.Response:
-                return await client.get(path, params=params)
+                at = path if path.startswith(("/api/", "/servicegraph/")) else f"/api/v1{path}"
+                return await client.get(at, params=params)
 
             await body(get)
 
@@ -100,7 +104,7 @@ def test_traces_are_paged_to_their_end_and_read_whole(store, now_ns):
         assert (ids, second["next"]) == ([5, 4, 3, 2, 1], None)
         (failed,) = (await get("/traces", errors=True)).json()["traces"]
         assert failed["trace_id"] == f"{3:032x}"
-        (by_user,) = (await get("/traces", attribute="user=u2")).json()["traces"]
+        (by_user,) = (await get("/traces", attribute=["user=u2", "user"])).json()["traces"]
         (whole,) = (await get(f"/trace/{by_user['trace_id']}")).json()
         assert (whole["attributes"], whole["kind"]) == ({"user": "u2"}, "server")
         short = await get(f"/trace/{2:016x}")  # a 64-bit id is the low half of one of 128
@@ -134,7 +138,8 @@ def test_a_window_is_minutes_or_from_and_to(store, now_ns):
         ("/graph", {"from": "2000-01-01T00:00:00Z"}),
         ("/graph", {"limit": 0}),
         ("/graph", {"limit": 10**9}),
-        ("/traces", {"attribute": "user"}),
+        ("/traces", {"attribute": ""}),
+        ("/traces", {"attribute": ["a=b"] * 17}),
         ("/traces", {"attribute": "=x"}),
         ("/traces", {"cursor": "%%%"}),
         ("/traces", {"cursor": "bm8"}),
@@ -180,3 +185,93 @@ def test_moments_are_written_and_read_to_the_nanosecond():
     for time_ns in (0, 1, 1_795_000_000_123_456_789, 999_999_999):
         assert from_rfc3339(rfc3339(time_ns)) == time_ns
     assert from_rfc3339("2026-11-24T01:00:00.5+01:00") == from_rfc3339("2026-11-24T00:00:00.5Z")
+
+
+def test_zipkins_readers_find_services_spans_and_traces(store, now_ns):
+    shop(store, now_ns)
+
+    async def body(get: Get) -> None:
+        assert set((await get("/api/v2/services")).json()) == {"web.shop", "cart.shop", "db.shop"}
+        assert (await get("/api/v2/spans", serviceName="cart.shop")).json() == ["GET /cart"]
+        assert (await get("/api/v2/remoteServices", serviceName="cart.shop")).json() == ["db.shop"]
+        found = (await get("/api/v2/traces", serviceName="cart.shop", limit=2)).json()
+        assert [int(trace[0]["traceId"], 16) for trace in found] == [5, 4]
+        ((span,),) = (await get("/api/v2/traces", annotationQuery="error and user=u3")).json()
+        assert span == {
+            "traceId": f"{3:032x}",
+            "id": f"{3:016x}",
+            "kind": "SERVER",
+            "name": "GET /cart",
+            "timestamp": (now_ns + 3 * MS) // 1000,
+            "duration": 10_000,
+            "localEndpoint": {"serviceName": "cart.shop"},
+            "tags": {"user": "u3", "error": "true"},
+        }
+        assert (await get(f"/api/v2/trace/{3:016x}")).json() == [span]
+        assert (await get(f"/api/v2/trace/{9:016x}")).status_code == 404
+        many = await get("/api/v2/traceMany", traceIds=f"{3:016x},{9:016x}")
+        assert many.json() == [[span]]
+        assert (await get("/api/v2/autocompleteKeys")).json() == []
+
+    asked(store, body)
+
+
+def test_zipkins_dependencies_are_the_edges(store, now_ns):
+    shop(store, now_ns)
+
+    async def body(get: Get) -> None:
+        ends = {"endTs": now_ns // MS + 1000, "lookback": 60_000}
+        found = (await get("/api/v2/dependencies", **ends)).json()
+        assert {
+            "parent": "web.shop",
+            "child": "cart.shop",
+            "callCount": 2,
+            "errorCount": 1,
+        } in found
+        assert len(found) == 2
+        early = await get("/api/v2/dependencies", endTs=now_ns // MS - 86_400_000, lookback=1000)
+        assert early.json() == []
+
+    asked(store, body)
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/api/v2/spans", {}),
+        ("/api/v2/dependencies", {}),
+        ("/api/v2/dependencies", {"endTs": -5}),
+        ("/api/v2/traces", {"limit": 0}),
+        ("/api/v2/traces", {"annotationQuery": "=x"}),
+        ("/api/v2/traceMany", {"traceIds": "1,2"}),
+        ("/api/v2/trace/xyz", {}),
+        ("/servicegraph/graph", {"minutes": -1}),
+    ],
+)
+def test_a_bad_question_of_a_foreign_reader_is_refused(store, path, params):
+    async def body(get: Get) -> None:
+        assert (await get(path, **params)).status_code == 422
+
+    asked(store, body)
+
+
+def test_the_service_graph_is_told_as_istios_add_on_did(store, now_ns):
+    shop(store, now_ns)
+    insert(store, "spans", [span(now_ns, 'al"one', 99, 0, name="x", trace_id=b"l" * 16)])
+
+    async def body(get: Get) -> None:
+        window = {"from": rfc3339(now_ns - 5 * SECOND), "to": rfc3339(now_ns + 5 * SECOND)}
+        graph = (await get("/servicegraph/graph", **window)).json()
+        assert set(graph["nodes"]) == {"web.shop", "cart.shop", "db.shop", 'al"one'}
+        assert {
+            "source": "web.shop",
+            "target": "cart.shop",
+            "labels": {"reqs/sec": "0.200000", "errs/sec": "0.100000"},
+        } in graph["edges"]
+        called = (await get("/servicegraph/graph", filter_empty=True, **window)).json()
+        assert set(called["nodes"]) == {"web.shop", "cart.shop", "db.shop"}
+        dot = (await get("/servicegraph/dotgraph", **window)).text
+        assert '"web.shop" -> "cart.shop" [label="reqs/sec: 0.200000"];' in dot
+        assert '"al\\"one";' in dot
+
+    asked(store, body)

@@ -51,6 +51,7 @@ ROUTES = {
     "/body": body,
     "/about": about,
     "/below/*": about,
+    "POST /posted": about,
     "/malformed": malformed,
     "/unready": unready,
     "/bug": bug,
@@ -87,6 +88,11 @@ def test_one_port_speaks_grpc_and_http(server, client):
 def test_a_raw_route_takes_any_method(client, method):
     answer = client.request(method, "/about?a=1&b=%20", headers={"X-One": "two"})
     assert answer.json() == [method, "/about", "a=1&b=%20", "two"]
+
+
+def test_a_route_of_one_method_leaves_the_others_to_what_is_behind(client):
+    assert client.post("/posted").json()[0] == "POST"
+    assert client.get("/posted").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/below", "/below/", "/below/a%2Fb", "/below/../x"])

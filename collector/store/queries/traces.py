@@ -25,7 +25,16 @@ found AS
         AND duration_ns >= %(min_ns)s
         AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
         AND (NOT %(errors)s OR error)
-        AND (%(key)s = '' OR attributes[%(key)s] = %(value)s OR resource[%(key)s] = %(value)s)
+        AND arrayAll(
+            (key, value, any_value) -> if(
+                any_value,
+                mapContains(attributes, key) OR mapContains(resource, key),
+                attributes[key] = value OR resource[key] = value
+            ),
+            CAST(%(keys)s, 'Array(String)'),
+            CAST(%(values)s, 'Array(String)'),
+            CAST(%(any_values)s, 'Array(UInt8)')
+        )
     GROUP BY trace_id
     HAVING (at_ns, trace_id) < (%(before_ns)s, unhex(%(before_id)s))
     ORDER BY at_ns DESC, trace_id DESC
@@ -65,7 +74,16 @@ FROM
         AND duration_ns >= %(min_ns)s
         AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
         AND (NOT %(errors)s OR error)
-        AND (%(key)s = '' OR attributes[%(key)s] = %(value)s OR resource[%(key)s] = %(value)s)
+        AND arrayAll(
+            (key, value, any_value) -> if(
+                any_value,
+                mapContains(attributes, key) OR mapContains(resource, key),
+                attributes[key] = value OR resource[key] = value
+            ),
+            CAST(%(keys)s, 'Array(String)'),
+            CAST(%(values)s, 'Array(String)'),
+            CAST(%(any_values)s, 'Array(UInt8)')
+        )
     GROUP BY trace_id
     LIMIT %(count_limit)s
 )
@@ -119,8 +137,9 @@ def traces(
         "min_ns": wanted.min_duration_ns,
         "max_ns": wanted.max_duration_ns,
         "errors": int(wanted.errors),
-        "key": wanted.attribute[0],
-        "value": wanted.attribute[1],
+        "keys": [key for key, _ in wanted.attributes],
+        "values": [value or "" for _, value in wanted.attributes],
+        "any_values": [int(value is None) for _, value in wanted.attributes],
     }
     page = {"before_ns": before[0], "before_id": before[1], "limit": limit}
     found = [Summary(*row) for row in store.rows(SQL, params | page)]
