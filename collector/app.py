@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import uvloop
 
 from collector.checker import EngineChecker
+from collector.consumption import Consumption
 from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
@@ -20,8 +21,10 @@ from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
+from collector.frontends.quotas_api import quotas_router
 from collector.frontends.rules_api import rules_router
 from collector.frontends.servicegraph import servicegraph_router
+from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.frontends.zipkin_query import zipkin_router
 from collector.internal import router as internal_router
@@ -39,7 +42,7 @@ from collector.transport.server import serve
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
-from policy.store import Audit, History, RuleStore
+from policy.store import RuleStore
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Parts:
     keeper: SnapshotKeeper
     lists: ListKeeper
     questions: Questions
+    consumption: Consumption
 
 
 @asynccontextmanager
@@ -90,7 +94,8 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
         services = Services(checker, reporter)
-        yield Parts(services, outbox, rules, keeper, lists, Questions(reading))
+        consumption = Consumption(engine, counters, rules.audit)
+        yield Parts(services, outbox, rules, keeper, lists, Questions(reading), consumption)
 
 
 def rule_store(url: str) -> RuleStore:
@@ -116,12 +121,13 @@ async def look_at(counters: RedisCounters) -> None:
 
 def door(made: Parts, settings: Settings) -> Door:
     """Checks and reports around FastAPI, which has the API."""
-    database = made.rules.database
     api = api_app(
         rules_router(made.rules, made.keeper),
+        quotas_router(made.rules, made.keeper),
+        usage_router(made.consumption),
         lists_router(made.rules.lists, made.keeper, made.lists),
-        versions_router(History(database), made.keeper),
-        audit_router(Audit(database)),
+        versions_router(made.rules.history, made.keeper),
+        audit_router(made.rules.audit),
         checks_router(made.services.checker),
         collectors_router(made.keeper),
         query_router(made.questions),

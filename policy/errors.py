@@ -6,6 +6,7 @@ PolicyError
 ├── EvaluationFailed   an expression has no value for this bag
 ├── UnknownRule        no rule of that name
 ├── UnknownList        no list of that name
+├── UnknownPart        a rule has no such part
 ├── UnknownVersion     the rule set never was at that version
 ├── NameTaken          a rule or list of that name exists
 ├── TooMany            the rule set is full
@@ -63,6 +64,10 @@ class UnknownRule(PolicyError):
 class UnknownList(PolicyError):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no list {name!r}")
+
+
+class UnknownPart(PolicyError):
+    pass
 
 
 class UnknownVersion(PolicyError):

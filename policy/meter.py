@@ -13,6 +13,7 @@ from policy.expression.generate import FAULTS
 from policy.quota import Quota, Take
 from policy.quota.keys import quota_key, shown_key
 
+DRAFT = "draft-"  # an override's ids have a dot
 MAX_AMOUNT = 2**52  # exact in the counters; no limit is that large
 
 
@@ -105,22 +106,21 @@ class Meter:
 
     def charge(self, values: Mapping[str, Value], hits: int) -> "Charge":
         counted_by = [dimension.read(values) for dimension in self.dimensions]
+        amount = min(hits * self._cost(values), MAX_AMOUNT) if self.cost else hits
+        return self.charge_by(counted_by, amount)
+
+    def charge_by(self, counted_by: Sequence[str], amount: int) -> "Charge":
+        """Of the counters of these values of the dimensions."""
         limits = self.limits
         if self.overrides:
             limits = self.overrides.find(counted_by) or limits
-        amount = min(hits * self._cost(values), MAX_AMOUNT) if self.cost else hits
+        prefix = override_prefix(limits.override)
         return Charge(
             shown_key(counted_by),
             limits,
             amount,
-            takes(
-                self.name,
-                f"{limits.override}." if limits.override else "",
-                limits.quotas,
-                counted_by,
-                amount,
-            ),
-            takes(self.name, "draft-", self.draft, counted_by, amount) if self.draft else (),
+            takes(self.name, prefix, limits.quotas, counted_by, amount),
+            takes(self.name, DRAFT, self.draft, counted_by, amount) if self.draft else (),
         )
 
     def _cost(self, values: Mapping[str, Value]) -> int:
@@ -142,6 +142,16 @@ class Charge(NamedTuple):
     amount: int
     takes: tuple[Take, ...]
     draft: tuple[Take, ...]
+
+
+def override_prefix(override: str) -> str:
+    """Of the ids of its limits in counters' names; "" are the rule's own."""
+    return f"{override}." if override else ""
+
+
+def limit_ids(prefix: str, quotas: Sequence[Quota]) -> dict[str, Quota]:
+    """Quotas by what tells them apart in the names of one rule's counters."""
+    return {f"{prefix}{index}": quota for index, quota in enumerate(quotas)}
 
 
 def takes(

@@ -6,6 +6,8 @@ ABOUT = """Rules and quotas of a service mesh: made here, in force in every coll
 seconds. Sidecars use the other side: Envoy's ext_authz, rate limits and access logs, and OTLP."""
 TAGS = [
     {"name": "rules", "description": "What to decide, and when."},
+    {"name": "quotas", "description": "Parts of quota rules, and what is used of them by whom."},
+    {"name": "lists", "description": "What rules ask by name."},
     {"name": "versions", "description": "Every state the rule set was in, and the way back."},
     {"name": "audit", "description": "Who did what, to what, why and when."},
     {"name": "checks", "description": "May it pass?"},

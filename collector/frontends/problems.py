@@ -20,6 +20,7 @@ from collector.frontends.bodies import BoundedRequest
 from policy.documents import invalid_at, pointer
 from policy.errors import (
     Conflict,
+    CountersDown,
     InvalidAttribute,
     InvalidRule,
     ListInUse,
@@ -28,6 +29,7 @@ from policy.errors import (
     RulesDown,
     TooMany,
     UnknownList,
+    UnknownPart,
     UnknownRule,
     UnknownVersion,
 )
@@ -36,12 +38,14 @@ MEDIA_TYPE = "application/problem+json"
 RETRY = {"retry-after": "1"}
 STATUS: Mapping[type[Exception], HTTPStatus] = {
     Conflict: HTTPStatus.PRECONDITION_FAILED,
+    CountersDown: HTTPStatus.SERVICE_UNAVAILABLE,
     ListInUse: HTTPStatus.CONFLICT,
     NameTaken: HTTPStatus.CONFLICT,
     RulesDown: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreDown: HTTPStatus.SERVICE_UNAVAILABLE,
     TooMany: HTTPStatus.CONFLICT,
     UnknownList: HTTPStatus.NOT_FOUND,
+    UnknownPart: HTTPStatus.NOT_FOUND,
     UnknownRule: HTTPStatus.NOT_FOUND,
     UnknownVersion: HTTPStatus.NOT_FOUND,
     Unready: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -19,7 +19,16 @@ from policy.documents import (
 from policy.errors import InvalidRule
 from policy.expression import Match, compile_dimension, compile_expression
 from policy.lists import HeldLists
-from policy.meter import Limits, Meter, Override, Overrides, Term
+from policy.meter import (
+    DRAFT,
+    Limits,
+    Meter,
+    Override,
+    Overrides,
+    Term,
+    limit_ids,
+    override_prefix,
+)
 from policy.quota import ALGORITHMS, Quota
 from policy.quota.base import UNITS_US
 from policy.stages import Metered
@@ -280,6 +289,13 @@ class QuotaRule(Limited, Limiting):
             yield from override.quotas
         if self.draft:
             yield from self.draft.quotas
+
+    def counted(self) -> dict[str, Quota]:
+        """All its limits, by what tells them apart in the names of its counters."""
+        found = limit_ids("", self.quotas)
+        for override in self.overrides:
+            found |= limit_ids(override_prefix(override.name), override.quotas)
+        return found | limit_ids(DRAFT, self.draft.quotas if self.draft else ())
 
     def _override(self, override: OverrideDocument) -> Override:
         terms = tuple(

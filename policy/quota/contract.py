@@ -1,7 +1,7 @@
 """What every store of counters does."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from policy.quota.base import Grant, Outcome, Quota
@@ -35,6 +35,7 @@ class Use(NamedTuple):
     """One counter now. `used` may be more than a limit that was lowered."""
 
     key: str
+    limit_id: str  # which of the rule's limits
     shown: str  # the values of the dimensions, as far as the key holds them
     used: int
     limit: int  # a token bucket's burst
@@ -77,9 +78,14 @@ class Counters(Protocol):
         """A take by hand: most often a negative one, to give back."""
 
     async def usage(
-        self, rule: str, limit: str, quota: Quota, *, top: int = TOP, within_s: float = DEADLINE_S
+        self,
+        rule: str,
+        quotas: Mapping[str, Quota],
+        *,
+        top: int = TOP,
+        within_s: float = DEADLINE_S,
     ) -> Usage:
-        """The counters of one limit of a rule, see `policy.quota.keys`, that have not run out."""
+        """The counters of these limits of a rule, by their ids in keys, that have not run out."""
 
     async def reset(self, keys: Sequence[str], deadline_s: float = DEADLINE_S) -> int:
         """Forgets these counters, and says how many there were."""

@@ -6,18 +6,18 @@ All charges of one turn of the event loop with the same deadline go in one call.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from policy.errors import CountersDown
 from policy.quota.base import Grant, Outcome, Quota
 from policy.quota.breaker import Breaker
-from policy.quota.contract import DEADLINE_S, TOP, Dedup, Take, Usage, grants
-from policy.quota.keys import key_prefix
+from policy.quota.contract import DEADLINE_S, TOP, Dedup, Take, Usage, Use, grants
+from policy.quota.keys import rule_prefix
 from policy.quota.memory import MemoryCounters, now_us
 from policy.quota.script import Group, arguments, outcomes
 from policy.quota.server import CounterServer
-from policy.quota.usage import most_used, use_of
+from policy.quota.usage import most_used, of_limits, use_of
 
 __all__ = ["MemoryCounters", "RedisCounters"]
 
@@ -82,18 +82,22 @@ class RedisCounters:
         return (await self.charge((take,), deadline_s))[0]
 
     async def usage(
-        self, rule: str, limit: str, quota: Quota, *, top: int = TOP, within_s: float = DEADLINE_S
+        self,
+        rule: str,
+        quotas: Mapping[str, Quota],
+        *,
+        top: int = TOP,
+        within_s: float = DEADLINE_S,
     ) -> Usage:
         """As `Counters.usage`; looks at all keys of the server, for as long as it may."""
         until = time.monotonic() + within_s
-        keys, complete = await self._listed(key_prefix(rule, limit, quota.algorithm), until)
-        found = []
-        for at in range(0, len(keys), MAX_BATCH):
-            takes = tuple(Take(key, quota, 0) for key in keys[at : at + MAX_BATCH])
+        keys, complete = await self._listed(rule_prefix(rule), until)
+        asked = [*of_limits(keys, quotas)]
+        found: list[Use] = []
+        for at in range(0, len(asked), MAX_BATCH):
+            takes = tuple(asked[at : at + MAX_BATCH])
             said = await self._said(Group(takes, peek=True), DEADLINE_S)
-            found += [
-                use_of(take.key, quota, outcome) for take, outcome in zip(takes, said, strict=True)
-            ]
+            found += map(use_of, takes, said)
         return Usage(most_used(found, top), complete)
 
     async def reset(self, keys: Sequence[str], deadline_s: float = DEADLINE_S) -> int:

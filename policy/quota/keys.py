@@ -37,6 +37,17 @@ def shown_key(values: Sequence[str]) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
+def rule_prefix(rule: str) -> str:
+    """What the keys of a rule begin with."""
+    return f"{PREFIX}{rule}:"
+
+
+def limit_of(key: str) -> tuple[str, str]:
+    """Which of the rule's limits a key is of, and the letter of its algorithm."""
+    _, _, _, limit, letter, _ = key.split(":", 5)
+    return limit, letter
+
+
 def rule_of(key: str) -> str:
     """ "" for a key that is none of ours."""
     return key.split(":", 3)[2] if key.startswith(PREFIX) else ""

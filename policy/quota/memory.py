@@ -1,7 +1,7 @@
 """Counters in this process: for tests, and for a rule whose shared counters do not answer."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from policy.quota import ALGORITHMS
@@ -16,8 +16,8 @@ from policy.quota.contract import (
     dedup_key,
     grants,
 )
-from policy.quota.keys import key_prefix
-from policy.quota.usage import most_used, use_of
+from policy.quota.keys import rule_prefix
+from policy.quota.usage import most_used, of_limits, use_of
 
 MAX_KEYS = 200_000
 SWEEP_EVERY = 4_096  # takes
@@ -115,17 +115,16 @@ class MemoryCounters:
     async def usage(
         self,
         rule: str,
-        limit: str,
-        quota: Quota,
+        quotas: Mapping[str, Quota],
         *,
         top: int = TOP,
         within_s: float = DEADLINE_S,  # noqa: ARG002
     ) -> Usage:
-        now, prefix = self._clock_us(), key_prefix(rule, limit, quota.algorithm)
+        now, prefix = self._clock_us(), rule_prefix(rule)
+        keys = [key for key in self._states if key.startswith(prefix)]
         found = [
-            use_of(key, quota, asked(Take(key, quota, 0), kept, now)[0])
-            for key, kept in self._states.items()
-            if key.startswith(prefix)
+            use_of(take, asked(take, self._states[take.key], now)[0])
+            for take in of_limits(keys, quotas)
         ]
         return Usage(most_used(found, top), complete=True)
 

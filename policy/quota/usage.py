@@ -1,16 +1,27 @@
 """Who uses how much of a quota."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
+from policy.quota import ALGORITHMS
 from policy.quota.base import Outcome, Quota
-from policy.quota.contract import Use
-from policy.quota.keys import shown_of
+from policy.quota.contract import Take, Use
+from policy.quota.keys import limit_of, shown_of
 
 
-def use_of(key: str, quota: Quota, now: Outcome) -> Use:
+def of_limits(keys: Iterable[str], quotas: Mapping[str, Quota]) -> Iterator[Take]:
+    """Takes of nothing, of those keys that are of these limits as they are counted now."""
+    for key in keys:
+        limit, letter = limit_of(key)
+        quota = quotas.get(limit)
+        if quota is not None and ALGORITHMS[quota.algorithm].letter == letter:
+            yield Take(key, quota, 0)
+
+
+def use_of(take: Take, now: Outcome) -> Use:
     """Of a counter that was asked for nothing."""
-    remaining = max(quota.burst - now.used, 0)
-    return Use(key, shown_of(key), now.used, quota.burst, remaining, now.reset_us)
+    key, most = take.key, take.quota.burst
+    remaining = max(most - now.used, 0)
+    return Use(key, limit_of(key)[0], shown_of(key), now.used, most, remaining, now.reset_us)
 
 
 def most_used(found: Iterable[Use], top: int) -> tuple[Use, ...]:

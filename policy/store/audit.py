@@ -1,6 +1,6 @@
 """Who did what, to what, why and when: the log, read as a list."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Text, cast, func, select
@@ -44,10 +44,10 @@ class Audit:
             entries = [entry(change, act) for change, act in session.execute(rows)]
         return Entries(entries, total, len(found) > len(ids))
 
-    def add(self, by: By, action: str, edits: Sequence[Edit]) -> None:
-        """An act that did not change the set."""
+    def add(self, by: By, action: str, work: Callable[[], Sequence[Edit]]) -> None:
+        """An act that does not change the set, done by `work` only when it can be logged."""
         with self._database.writing() as session:
-            write_act(session, by, action, None, edits)
+            write_act(session, by, action, None, work)
 
 
 def conditions(asked: Asked) -> list[ColumnElement[bool]]:

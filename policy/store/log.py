@@ -1,6 +1,6 @@
 """Acts: what was done, by whom, when and why, and what each changed. Written with the change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import insert, update
 from sqlalchemy.orm import Session
@@ -25,13 +25,18 @@ def locked_version(session: Session, expected: int | None = None) -> int:
 def record(session: Session, by: By, action: str, version: int, edits: Sequence[Edit]) -> None:
     """One act, which brought the set to `version`."""
     session.execute(update(RuleSetRow).where(RuleSetRow.id == SET).values(version=version))
-    write_act(session, by, action, version, edits)
+    write_act(session, by, action, version, lambda: edits)
 
 
 def write_act(
-    session: Session, by: By, action: str, version: int | None, edits: Sequence[Edit]
+    session: Session,
+    by: By,
+    action: str,
+    version: int | None,
+    work: Callable[[], Sequence[Edit]],
 ) -> None:
-    """One act; it did not change the set when there is no version."""
+    """One act, done once it is known that it can be written; it did not change the set when there
+    is no version."""
     act = ActRow(
         version=version,
         actor=(by.actor or by.peer)[:MAX_NAME],
@@ -41,4 +46,5 @@ def write_act(
     )
     session.add(act)
     session.flush()
+    edits = work()
     session.execute(insert(ChangeRow), [{"act": act.id, **edit._asdict()} for edit in edits])

@@ -13,7 +13,9 @@ from policy.lists import NamedList
 from policy.rules import AnyRule, RulesPage
 from policy.snapshot import Snapshot, compile_snapshot
 from policy.store.applying import apply
+from policy.store.audit import Audit
 from policy.store.database import Database
+from policy.store.history import History
 from policy.store.lists import ListStore, stored_lists
 from policy.store.models import RuleRow, RuleSetRow
 from policy.store.shelf import Shelf
@@ -37,6 +39,8 @@ class RuleStore(Shelf[AnyRule]):
     def __init__(self, url: str) -> None:
         super().__init__(Database(url), RULES)
         self.lists = ListStore(self.database)
+        self.history = History(self.database)
+        self.audit = Audit(self.database)
 
     def close(self) -> None:
         self.database.close()

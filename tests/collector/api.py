@@ -8,19 +8,22 @@ from typing import Any
 import httpx
 
 from collector.checker import EngineChecker
+from collector.consumption import Consumption
 from collector.decision_log import DecisionLog
 from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
 from collector.frontends.lists_api import lists_router
+from collector.frontends.quotas_api import quotas_router
 from collector.frontends.rules_api import rules_router
+from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.lists import ListKeeper
 from collector.snapshots import SnapshotKeeper
 from policy.engine import Engine
 from policy.quota.memory import MemoryCounters
-from policy.store import Audit, History, RuleStore
+from policy.store import RuleStore
 from tests.collector.list_source import HERE
 from tests.collector.policy_parts import Reports, rule_store
 
@@ -48,17 +51,19 @@ class Api:
     def __call__(self, body: Body, store: RuleStore | None = None) -> None:
         async def run() -> None:
             rules = store or rule_store(self.directory)
-            engine = Engine(MemoryCounters())
+            counters = MemoryCounters()
+            engine = Engine(counters)
             lists = ListKeeper(self.directory, HERE)
             keeper = SnapshotKeeper(engine, rules, self.directory, 3600, lists)
             log = DecisionLog(self.reports)
             await keeper.start()
-            history, audit = History(rules.database), Audit(rules.database)
             app = api_app(
                 rules_router(rules, keeper),
+                quotas_router(rules, keeper),
+                usage_router(Consumption(engine, counters, rules.audit)),
                 lists_router(rules.lists, keeper, lists),
-                versions_router(history, keeper),
-                audit_router(audit),
+                versions_router(rules.history, keeper),
+                audit_router(rules.audit),
                 checks_router(EngineChecker(engine, log, 0)),
                 collectors_router(keeper),
             )

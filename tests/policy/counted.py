@@ -60,7 +60,14 @@ class Counted:
         return quota.burst - self.peek(quota, 0, key).remaining
 
     def usage(self, quota: Quota, **how: Any) -> Usage:
-        return self._run(self.counters.usage(self._prefix, "0", quota, **how))
+        return self._run(self.counters.usage(self._prefix, {"0": quota}, **how))
+
+    def usage_of(self, *amounts: tuple[str, Quota, int], asked: dict[str, Quota]) -> Usage:
+        """After taking so much of each limit, by its id."""
+        for limit, quota, amount in amounts:
+            key = quota_key(self._prefix, limit, quota.algorithm, ["k"])
+            self._run(self.counters.charge((Take(key, quota, amount),), 5))
+        return self._run(self.counters.usage(self._prefix, asked))
 
     def reset(self, quota: Quota, *keys: str) -> int:
         return self._run(self.counters.reset([self.key(key, quota) for key in keys]))

@@ -5,14 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from policy.acts import Asked, By, Edit, Resource
+from policy.errors import CountersDown, RulesDown
 from policy.rules import rule_to_json
-from policy.store import Audit, History, RuleStore, audit
+from policy.store import Audit, RuleStore, audit
 from tests.policy.objects import deny, quota
 
 
 @pytest.fixture
 def log(store: RuleStore) -> Audit:
-    return Audit(store.database)
+    return store.audit
 
 
 def test_each_change_is_told_before_and_after(store: RuleStore, log: Audit) -> None:
@@ -31,15 +32,29 @@ def test_each_change_is_told_before_and_after(store: RuleStore, log: Audit) -> N
 
 def test_what_does_not_change_the_set_is_logged_too(store: RuleStore, log: Audit) -> None:
     store.create(quota())
-    log.add(
-        By("ann", "a mistake"), "reset", [Edit(Resource.COUNTER, "calm", {"used": 2}, {"used": 0})]
-    )
+    reset = Edit(Resource.COUNTER, "calm", {"used": 2}, {"used": 0})
+    log.add(By("ann", "a mistake"), "reset", lambda: [reset])
     (entry, _) = log.entries(10).entries
     assert (entry.action, entry.version, entry.after) == ("reset", None, {"used": 0})
     assert store.version() == 1
-    assert History(store.database).versions(10)[1] == 1
+    assert store.history.versions(10)[1] == 1
     store.create(deny())
-    assert [document["name"] for document in History(store.database).documents(2)] == ["calm", "no"]
+    assert [document["name"] for document in store.history.documents(2)] == ["calm", "no"]
+
+
+def test_what_fails_is_not_logged_and_what_cannot_be_logged_is_not_done(
+    store: RuleStore, log: Audit
+) -> None:
+    def failing() -> list[Edit]:
+        raise CountersDown("no answer in time")
+
+    with pytest.raises(CountersDown):
+        log.add(By("ann"), "reset", failing)
+    assert log.entries(10).total == 0
+    away = RuleStore("postgresql://127.0.0.1:1/none")
+    with pytest.raises(RulesDown):  # and not what doing it would raise
+        away.audit.add(By("ann"), "reset", failing)
+    away.close()
 
 
 def test_it_is_filtered_and_paged_with_a_true_total(store: RuleStore, log: Audit) -> None:

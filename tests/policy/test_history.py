@@ -27,7 +27,7 @@ def limited(limit: int) -> Callable[[AnyRule], AnyRule]:
 
 @pytest.fixture
 def history(store: RuleStore) -> History:
-    return History(store.database)
+    return store.history
 
 
 def limits(history: History, version: int) -> dict[str, int]:

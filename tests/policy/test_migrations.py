@@ -9,7 +9,7 @@ from sqlalchemy import text
 from migrations.rules import SCRIPTS, migrate_rules
 from policy.kinds import Mode
 from policy.rules import rule_from_json
-from policy.store import Audit, History, RuleStore
+from policy.store import RuleStore
 from policy.store.engine import rules_engine
 
 
@@ -37,7 +37,7 @@ def test_a_rule_that_was_enabled_or_not_has_a_mode(rules_url: str) -> None:
         "on": Mode.ENABLED,
         "off": Mode.DISABLED,
     }
-    (change,) = Audit(store.database).entries(10).entries
+    (change,) = store.audit.entries(10).entries
     assert change.before is None
     assert change.after is not None
     assert (change.after["mode"], "enabled" in change.after) == ("disabled", False)
@@ -73,13 +73,13 @@ def test_changes_that_were_recorded_make_versions_and_an_audit_log(rules_url: st
     engine.dispose()
     migrate_rules(rules_url)
     store = RuleStore(rules_url)
-    entries = Audit(store.database).entries(10).entries
+    entries = store.audit.entries(10).entries
     assert [(it.version, it.action, it.actor, it.peer) for it in entries] == [
         (3, "delete", "10.0.0.3", "10.0.0.3"),
         (2, "update", "10.0.0.2", "10.0.0.2"),
         (1, "create", "10.0.0.1", "10.0.0.1"),
     ]
-    history = History(store.database)
+    history = store.history
     assert [len(list(history.documents(version))) for version in range(4)] == [0, 1, 1, 0]
     assert store.create(rule_from_json({"kind": "deny", "name": "no"})).version == 3
     store.close()

@@ -15,7 +15,7 @@ from policy.acts import By, Resource
 from policy.errors import Conflict, InvalidRule, ListInUse, NameTaken, TooMany, UnknownList
 from policy.lists import NamedList, list_from_json, list_to_json, numbered_list
 from policy.rules import AnyRule, rule_from_json
-from policy.store import Audit, RuleStore
+from policy.store import RuleStore
 from policy.store.engine import rules_engine
 from policy.store.models import ListRow
 from policy.store.tables import LISTS
@@ -126,7 +126,7 @@ def test_a_change_of_a_list_is_recorded_among_those_of_rules(store: RuleStore) -
     store.create(quota("vips"), By("bob"))
     store.lists.update("vips", entries("carl"))
     store.lists.delete("vips")
-    deleted, updated, rule, created = Audit(store.database).entries(10).entries
+    deleted, updated, rule, created = store.audit.entries(10).entries
     assert (created.version, created.actor, created.resource) == (1, "ann", Resource.LIST)
     assert (created.before, rule.resource) == (None, Resource.RULE)
     assert updated.before is not None
@@ -166,7 +166,7 @@ def test_a_refused_change_of_a_list_leaves_nothing(store: RuleStore) -> None:
         store.lists.update("vips", lambda present: named("other"))
     with pytest.raises(InvalidRule, match="/entries/0"):
         store.lists.update("vips", entries(""))
-    assert (store.version(), Audit(store.database).entries(10).total) == (1, 1)
+    assert (store.version(), store.audit.entries(10).total) == (1, 1)
     assert store.load().lists == [numbered_list(named(), 1)]
 
 

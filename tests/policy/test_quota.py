@@ -258,6 +258,19 @@ def test_usage_lists_who_used_most(counters: Counted, algorithm: str) -> None:
     assert [use.shown for use in counters.usage(quota, top=1).entries] == ["bob"]
 
 
+def test_usage_lists_the_counters_of_all_limits_that_are_asked_for(
+    counters: Counted, algorithm: str
+) -> None:
+    quota, other = usual(algorithm, 10), usual("token-bucket", 20)
+    changed = usual("token-bucket" if algorithm != "token-bucket" else "fixed-window", 10)
+    usage = counters.usage_of(
+        ("0", quota, 2), ("big.0", other, 5), ("1", quota, 9), ("2", changed, 3),
+        asked={"0": quota, "big.0": other, "2": quota, "3": quota},
+    )  # fmt: skip
+    found = [(use.limit_id, use.shown, use.used, use.limit) for use in usage.entries]
+    assert found == [("big.0", "k", 5, 20), ("0", "k", 2, 10)]
+
+
 def test_usage_forgets_what_has_run_out(counters: Counted, algorithm: str) -> None:
     quota = usual(algorithm, 10)
     granted = counters.take(quota, 3)

@@ -78,7 +78,7 @@ class Dice:
             case 1 | 2:
                 return lambda counters: counters.release(lease, 5)
             case 3:
-                return lambda counters: counters.usage(self.key, "0", self.quota, within_s=5)
+                return lambda counters: counters.usage(self.key, {"0": self.quota}, within_s=5)
             case 4 if roll.random() < 0.3:
                 return lambda counters: counters.reset([takes[0].key], 5)
         best = roll.random() < 0.3

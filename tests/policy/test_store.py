@@ -13,7 +13,7 @@ from migrations.rules import migrate_rules
 from policy.errors import Conflict, InvalidRule, NameTaken, RulesDown, UnknownRule
 from policy.kinds import Mode
 from policy.rules import AnyRule, numbered
-from policy.store import Audit, RuleStore
+from policy.store import RuleStore
 from policy.store.engine import rules_engine
 from policy.store.models import Base
 from tests.policy.objects import deny, quota
@@ -69,7 +69,7 @@ def test_a_refused_change_leaves_nothing(store: RuleStore) -> None:
     with pytest.raises(InvalidRule):
         store.update("calm", lambda rule: rule.model_copy(update={"name": "other"}))
     assert store.load() == (1, [numbered(quota(), 1)], [])
-    assert Audit(store.database).entries(10).total == 1
+    assert store.audit.entries(10).total == 1
 
 
 def test_of_two_edits_of_one_version_one_is_refused(store: RuleStore) -> None:
