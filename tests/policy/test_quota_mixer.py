@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from policy.quota import Dedup, Quota
+from policy.quota.base import MAX_WINDOW_US
 from tests.policy.counted import NOON_US, SECOND, Counted
 
 CASES = json.loads((Path(__file__).parent / "conformance_quota/mixer.json").read_text())
@@ -32,14 +33,47 @@ def test_a_rolling_window_does_what_memquota_does_tick_by_tick(counters: Counted
         ), step
 
 
-def test_a_rolling_window_allocates_what_memquota_does(counters: Counted) -> None:
-    case = CASES["memquota_alloc"]
-    window = case["valid_duration_s"] * SECOND
-    quota = Quota("rolling-window", case["max_amount"], window, case["max_amount"], SECOND // 10)
-    for step in case["requests"]:
+def test_a_rolling_window_gives_back_what_memquota_does_tick_by_tick(counters: Counted) -> None:
+    case = CASES["memquota_rolling_window_release"]
+    tick = SECOND // 10
+    quota = Quota(
+        "rolling-window", case["limit"], case["ticks_in_window"] * tick, case["limit"], tick
+    )
+    for step in case["steps"]:
+        counters.clock.now_us = NOON_US + step["alloc_tick"] * tick
+        assert counters.take(quota, step["alloc_amount"]).granted, step
+        counters.clock.now_us = NOON_US + step["release_tick"] * tick
+        released = counters.take(quota, -step["release_amount"])
+        assert (-released.amount, released.remaining) == (
+            step["expect_released"],
+            step["expect_available_after"],
+        ), step
+
+
+def test_a_rolling_window_allocates_and_releases_what_memquota_does(counters: Counted) -> None:
+    case = CASES["memquota_alloc_release"]
+    quotas = {}
+    for quota in case["quotas"]:
+        # Mixer's that never expires lasts as long here as any can.
+        window = quota["valid_duration_s"] * SECOND or MAX_WINDOW_US
+        tick = SECOND // 10 if quota["valid_duration_s"] else 0
+        limit = quota["max_amount"]
+        quotas[quota["name"]] = Quota("rolling-window", limit, window, limit, tick)
+    for step in case["steps"]:
         counters.clock.now_us = NOON_US + step["at_s"] * SECOND
-        grant = counters.take(quota, step["amount"], best_effort=step["best_effort"])
-        assert grant.amount == step["expect_amount"], step
+        quota, alloc, release = quotas[step["quota"]], step["alloc"], step["release"]
+        grant = counters.take(
+            quota,
+            alloc["amount"],
+            step["quota"],
+            best_effort=alloc["best_effort"],
+            dedup=Dedup("mixer", alloc["dedup_id"]),
+        )
+        assert grant.amount == alloc["expect_amount"], step
+        given = counters.take(
+            quota, release["amount"], step["quota"], dedup=Dedup("mixer", release["dedup_id"])
+        )
+        assert -given.amount == release["expect_amount"], step
 
 
 @pytest.mark.parametrize("case", CASES["redisquota_handle_quota"], ids=lambda case: case["name"])
