@@ -1,26 +1,19 @@
-"""What rules cost a check: nanoseconds of an expression and in the engine, and CPU microseconds
-with counters in Redis.
+"""What rules cost a check: nanoseconds of an expression and in the engine.
 
-python -m benchmarks.rules [redis://...]
+python -m benchmarks.rules
 """
 
-import asyncio
-import sys
 import time
 from collections.abc import Callable, Mapping
-
-import uvloop
 
 from policy.attributes import AttributeBag, Value
 from policy.engine import Engine
 from policy.expression import compile_match
-from policy.quota import Quota, Take
-from policy.quota.counters import MemoryCounters, RedisCounters
+from policy.quota.memory import MemoryCounters
 from policy.rules import AnyRule, rule_from_json
 from policy.snapshot import compile_snapshot
 
 CHECKS, ROUNDS = 100_000, 5
-CHARGES = 20_000
 BAG = AttributeBag(
     {
         "source.service": "web.default",
@@ -100,26 +93,6 @@ def round_ns(engine: Engine) -> float:
     return (time.perf_counter_ns() - began) / CHECKS
 
 
-async def counters_table(url: str) -> None:
-    counters = RedisCounters(url)
-    await counters.check_server()
-    quota = Quota("token-bucket", 1_000_000, 1_000_000, 1_000_000)
-    print(f"{'at once':>7}{'CPU µs/charge':>15}{'charges/s':>11}")
-    for at_once in (1, 16, 64, 256):
-
-        async def caller(number: int, times: int) -> None:
-            for _ in range(times):
-                await counters.charge((Take(f"mm:bench:{number}", quota, 1),), 1)
-
-        wall, cpu = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(caller(number, CHARGES // at_once) for number in range(at_once)))
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        print(f"{at_once:>7}{cpu / CHARGES * 1e6:>15.1f}{CHARGES / wall:>11.0f}")
-    await counters.close()
-
-
 if __name__ == "__main__":
     expression_table()
     engine_table()
-    if len(sys.argv) > 1:
-        uvloop.run(counters_table(sys.argv[1]))

@@ -28,7 +28,7 @@ MAX_LISTED = 10_000  # counters of a rule
 PROBE_S = 1.0  # a probe connects and loads the script; no check waits for it
 
 Said = list[Outcome]
-Waiting = tuple[Group, "asyncio.Future[Said]"]
+Answer = asyncio.Future[Said]
 
 
 class RedisCounters:
@@ -45,7 +45,7 @@ class RedisCounters:
         self._clock_us = clock_us
         self._ahead_us = 0  # the server's clock, of ours
         self._breaker = breaker or Breaker()
-        self._pending: dict[float, list[Waiting]] = {}
+        self._pending: dict[float, list[tuple[Group, Answer]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def check_server(self) -> None:
@@ -119,7 +119,7 @@ class RedisCounters:
             self._probe()
             raise CountersDown("the counters did not answer lately")
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Said] = loop.create_future()
+        answer: Answer = loop.create_future()
         if not self._pending:
             loop.call_soon(self._flush)
         # In whole milliseconds, so that callers' own deadlines still share calls.
@@ -131,34 +131,48 @@ class RedisCounters:
         pending, self._pending = self._pending, {}
         for deadline_s, waiting in pending.items():
             for at in range(0, len(waiting), MAX_BATCH):
-                self._spawn(self._ask(waiting[at : at + MAX_BATCH], deadline_s))
+                groups, answers = zip(*waiting[at : at + MAX_BATCH], strict=True)
+                self._spawn(self._ask(groups, answers, deadline_s))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, batch: list[Waiting], deadline_s: float) -> None:
-        """One call for the whole batch; every one of its futures is answered."""
+    async def _ask(
+        self, groups: Sequence[Group], answers: Sequence[Answer], deadline_s: float
+    ) -> None:
+        """One call for the whole batch. Every one of its futures is answered by the deadline,
+        however long it takes to cut the call off, and whatever goes wrong here."""
+        refused = False
+
+        def refuse(why: str) -> None:
+            nonlocal refused
+            if not refused:
+                refused = True
+                late.cancel()
+                self._failed(why)
+                for answer in answers:
+                    if not answer.done():
+                        answer.set_exception(CountersDown(why))
+
+        late = asyncio.get_running_loop().call_later(deadline_s, refuse, "no answer in time")
         try:
-            answers = iter(await self._evaluate([group for group, _ in batch], deadline_s))
+            numbers = iter(await self._evaluate(groups, deadline_s))
         except CountersDown as error:
-            self._failed(error)
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(CountersDown(str(error)))
+            refuse(str(error))
             return
         except asyncio.CancelledError:
-            for _, answer in batch:
-                answer.cancel()
+            refuse("the counters are closed")
             raise
+        late.cancel()
         self._breaker.succeeded()
-        for group, answer in batch:
-            said = outcomes(answers, group)
+        for group, answer in zip(groups, answers, strict=True):
+            said = outcomes(numbers, group)
             if not answer.done():
                 answer.set_result(said)
 
-    async def _evaluate(self, groups: list[Group], deadline_s: float) -> list[int]:
+    async def _evaluate(self, groups: Sequence[Group], deadline_s: float) -> list[int]:
         """A second time when the server's clock is not where it was thought to be."""
         until = asyncio.get_running_loop().time() + deadline_s
         for _ in range(2):
@@ -172,12 +186,12 @@ class RedisCounters:
                 return answers
         raise CountersDown("the server's clock does not stand still")
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, why: str) -> None:
         was_closed = self._breaker.closed
         self._breaker.failed()
         if was_closed and not self._breaker.closed:
             log.warning("the counters do not answer; rules decide by their own policy",
-                        extra={"why": str(error)})  # fmt: skip
+                        extra={"why": why})  # fmt: skip
 
     def _probe(self) -> None:
         if self._breaker.lets_through():

@@ -214,7 +214,7 @@ def arguments(
         if group.dedup:
             keys.append(dedup_key(group.dedup, group.takes))
         if group.lease:
-            keys.append(LEASE_PREFIX + group.lease)
+            keys.append(lease_key(group.lease))
         for key, quota, amount, _, slot in group.takes:
             keys.append(key)
             # By identity: alike ones of several rules are few, and to compare them is slower.
@@ -228,6 +228,11 @@ def arguments(
         numbers, from_us, until_us = ALGORITHMS[quota.algorithm].numbers(quota, counted_us)
         values += (quota.algorithm, from_us, until_us, len(numbers), *numbers)
     return keys, values + charged
+
+
+def lease_key(lease: str) -> str:
+    """A lease may be what a caller sent, but must be text that can be sent on."""
+    return LEASE_PREFIX + lease.encode(errors="backslashreplace").decode()
 
 
 def outcomes(answers: Iterator[int], group: Group) -> list[Outcome]:
