@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from collector.store.client import Store
@@ -15,6 +16,9 @@ from launch.embedded import valkey_ready
 from tests.waiting import eventually
 
 sys.dont_write_bytecode = True
+# No test fails for being slow: the machine may be busy.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def free_port() -> int:
