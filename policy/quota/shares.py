@@ -12,14 +12,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
 from policy.errors import CountersDown
 from policy.quota.breaker import Breaker
 from policy.quota.parts import Claim, Holding, Settled, Split, Terms
+from policy.quota.server import CounterServer
 from policy.quota.split import settle
 
 log = logging.getLogger(__name__)
@@ -27,7 +23,6 @@ log = logging.getLogger(__name__)
 PREFIX = "mm:s:"  # and the name of the quota's counter
 SHORT = "mm:short"  # keys whose holders should give something back, by when that was found
 DEADLINE_S = 0.25  # a report waits for no answer
-CONNECTIONS = 4
 TRIES = 12
 PAUSE_S = 0.004  # at most, for each time that another collector was quicker
 SHORT_MS = 2_000
@@ -102,45 +97,33 @@ class RedisShares:
     """Used on one event loop."""
 
     def __init__(self, url: str, *, breaker: Breaker | None = None) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=DEADLINE_S,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=None,
-            socket_connect_timeout=DEADLINE_S,
-            driver_info=None,
-            protocol=2,
-        )
-        self._redis = Redis.from_pool(pool)
-        self._execute: Any = self._redis.execute_command
+        self._server = CounterServer(url)
         self._breaker = breaker or Breaker()
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._server.close()
 
     async def settle(self, asks: Mapping[str, Ask]) -> dict[str, Settled]:
         found: dict[str, Settled] = await self._asked(lambda: self._settle(asks))
         return found
 
     async def short(self) -> set[str]:
-        found = await self._asked(lambda: self._execute("ZRANGE", SHORT, 0, -1))
-        return {key.decode().removeprefix(PREFIX) for key in found}
+        found = await self._asked(lambda: self._server.range(SHORT, DEADLINE_S))
+        return {key.removeprefix(PREFIX) for key in found}
 
     async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        """The answer, in time. Raises CountersDown."""
+        """The answer, unless there was none lately. Raises CountersDown."""
         if not self._breaker.lets_through():
             raise CountersDown("the counters did not answer lately")
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                found = await ask()
-        except (RedisError, OSError, TimeoutError) as error:
+            found = await ask()
+        except CountersDown as error:
             was_closed = self._breaker.closed
             self._breaker.failed()
             if was_closed and not self._breaker.closed:
                 log.warning("the counters do not answer; sidecars keep their shares",
-                            extra={"why": str(error) or type(error).__name__})  # fmt: skip
-            raise CountersDown(str(error) or "no answer in time") from error
+                            extra={"why": str(error)})  # fmt: skip
+            raise
         self._breaker.succeeded()
         return found
 
@@ -152,24 +135,21 @@ class RedisShares:
             if not left:
                 return settled
             await asyncio.sleep(random.uniform(0, PAUSE_S * turn))  # noqa: S311 (spreads them)
-        raise TimeoutError("others were always quicker")
+        raise CountersDown("other collectors were always quicker")
 
     async def _try(
         self, keys: list[str], asks: Mapping[str, Ask], settled: dict[str, Settled]
     ) -> list[str]:
         """Those of the keys that another collector has changed meanwhile."""
-        now_us, *found = await self._execute(
-            "EVAL", LOAD, len(keys), *(PREFIX + key for key in keys)
-        )
+        names = [PREFIX + key for key in keys]
+        now_us, *found = await self._server.script(LOAD, names, (), DEADLINE_S)
         words: list[str | int] = []
         for key, (version, text) in zip(keys, found, strict=True):
             ask = asks[key]
             settled[key] = settle(split_of(text), ask.terms, ask.claims, now_us)
             split, short = settled[key].split, settled[key].short
             words += (int(version or 0), text_of(split), keep_ms(split), int(short))
-        kept = await self._execute(
-            "EVAL", STORE, len(keys) + 1, SHORT, *(PREFIX + key for key in keys), *words
-        )
+        kept = await self._server.script(STORE, (SHORT, *names), words, DEADLINE_S)
         return [key for key, done in zip(keys, kept, strict=True) if not done]
 
 
