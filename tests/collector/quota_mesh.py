@@ -80,17 +80,22 @@ class Envoy:
 class QuotaMesh:
     def __init__(self, collector: LiveCollector, app: Address, directory: Path) -> None:
         self.collector = collector
+        self.counters = collector.counters()  # before anything was counted
         self.envoys: list[Envoy] = []
         self._app = app
         self._directory = directory
         self._count = 0
 
-    def join(self, **headers: str) -> Envoy:
+    def join(self) -> None:
+        self.envoys.append(self.envoy("cart.shop", {}))
+
+    def envoy(self, service: str, headers: dict[str, str]) -> Envoy:
+        """Another one, before the same application; it is the caller's."""
         self._count += 1
         inbound = Address("127.0.0.1", free_port())
         sidecar = Sidecar(
-            service="cart.shop",
-            node=f"cart-{self._count}.shop",
+            service=service,
+            node=f"sidecar-{self._count}.shop",
             collector_grpc=local(self.collector.settings.grpc),
             collector_http=local(self.collector.settings.http),
             admin=Address("127.0.0.1", free_port()),
@@ -102,10 +107,7 @@ class QuotaMesh:
         )
         owned = ExitStack()
         owned.enter_context(running(sidecar, self._directory))
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        envoy = Envoy(Load(inbound, named), owned)
-        self.envoys.append(envoy)
-        return envoy
+        return Envoy(Load(inbound, headers), owned)
 
     def leave(self) -> None:
         for envoy in self.envoys:

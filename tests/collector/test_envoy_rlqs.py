@@ -180,6 +180,12 @@ def test_rules_that_do_not_decide_assign_nothing(mode):
         assert rlqs.stream().first({"user": "ada"}).blanket_rule == ALLOW_ALL
 
 
+def test_a_limit_of_requests_in_flight_is_left_to_those_who_ask():
+    rule = QuotaRule(name="at-once", limit=3, window=60, algorithm="concurrency")
+    with client(rule) as rlqs:
+        assert rlqs.stream().first({"user": "ada"}).blanket_rule == ALLOW_ALL
+
+
 def test_an_entry_named_like_an_attribute_sets_it_and_the_sidecar_is_the_destination():
     rule = DenyRule(
         name="closed",
