@@ -39,7 +39,7 @@ _NAMES: dict[ValueType, str] = {
         destination.service.host destination.service.name destination.service.namespace
         destination.service.uid destination.serviceAccount destination.uid
         destination.workload.name destination.workload.namespace destination.workload.uid
-        origin.uid origin.user ratelimit.domain rbac.permissive.effective_policy_id
+        origin.uid origin.user ratelimit.domain ratelimit.keys rbac.permissive.effective_policy_id
         rbac.permissive.response_code request.api_key request.auth.audiences
         request.auth.presenter request.auth.principal request.auth.raw_claims request.host
         request.id request.method request.path request.reason request.referer request.scheme
@@ -56,8 +56,9 @@ _NAMES: dict[ValueType, str] = {
     ValueType.DURATION: "connection.duration response.duration",
     ValueType.IP_ADDRESS: "destination.ip origin.ip source.ip",
     ValueType.STRING_MAP: """
-        derived destination.labels destination.metadata ratelimit.descriptor request.auth.claims
-        request.headers request.query_params response.headers source.labels source.metadata""",
+        derived destination.labels destination.metadata ratelimit.descriptor ratelimit.values
+        request.auth.claims request.headers request.query_params response.headers source.labels
+        source.metadata""",
 }
 
 VOCABULARY: Mapping[str, ValueType] = MappingProxyType(
@@ -89,6 +90,15 @@ class AttributeBag:
 
     def __repr__(self) -> str:
         return f"AttributeBag({dict(self.values)!r})"
+
+
+def ratelimit_keys(keys: Iterable[str]) -> str:
+    """The attribute `ratelimit.keys`: a comma within a key has a backslash before it."""
+    return ",".join([key if key.isidentifier() else escaped(key) for key in keys])
+
+
+def escaped(key: str) -> str:
+    return key.replace("\\", "\\\\").replace(",", "\\,")
 
 
 def text_of(value: Value) -> str:

@@ -1,8 +1,9 @@
 """Envoy's global rate limit service, v3: ShouldRateLimit, gRPC.
 
 Each descriptor is a check of its own; the request is over its limit when any of them is denied.
-The domain is `ratelimit.domain`, the entries are `ratelimit.descriptor`, and an entry whose key
-is the name of a string attribute sets that attribute too. What no rule speaks of is OK.
+The domain is `ratelimit.domain`, the entries are `ratelimit.descriptor`, in their order
+`ratelimit.keys` and `ratelimit.values`, and an entry whose key is the name of a string attribute
+sets that attribute too. What no rule speaks of is OK.
 Source: envoy/service/ratelimit/v3/rls.proto
 """
 
@@ -20,13 +21,13 @@ from collector.frontends.decisions import (
     LEASES,
     US,
     decision_headers,
+    destination_service,
 )
-from collector.frontends.descriptors import descriptor_bag
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
 from collector.settings import Settings
 from collector.transport.grpc import Metadata, Reply, UnaryMethod
-from policy.attributes import AttributeBag
+from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType, ratelimit_keys
 from policy.results import Decision, HeaderOperation
 
 PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
@@ -40,6 +41,8 @@ UNITS = {
     3600 * US: Unit.HOUR,
     86_400 * US: Unit.DAY,
     7 * 86_400 * US: Unit.WEEK,
+    30 * 86_400 * US: Unit.MONTH,
+    365 * 86_400 * US: Unit.YEAR,
 }
 UINT32_MAX = 2**32 - 1
 
@@ -86,7 +89,20 @@ class RateLimit:
 
 def bag_of(domain: str, descriptor: Descriptor, metadata: Metadata) -> AttributeBag:
     entries = {entry.key: entry.value for entry in descriptor.entries}
-    return descriptor_bag(domain, entries, metadata)
+    values: dict[str, Value] = {
+        name: value for name, value in entries.items() if VOCABULARY.get(name) is ValueType.STRING
+    }
+    values["ratelimit.domain"] = domain
+    values["ratelimit.descriptor"] = entries
+    values["ratelimit.keys"] = ratelimit_keys(entry.key for entry in descriptor.entries)
+    values["ratelimit.values"] = {
+        str(number): entry.value for number, entry in enumerate(descriptor.entries, start=1)
+    }
+    if "destination.service" not in values:
+        service = destination_service(metadata)
+        if service:
+            values["destination.service"] = service
+    return AttributeBag(values)
 
 
 def hits_of(request: pb.RateLimitRequest, descriptor: Descriptor) -> int:

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
-from collector.frontends.envoy_rls import PATH, grpc_methods
+from collector.frontends.envoy_rls import PATH, bag_of, grpc_methods
 from collector.proto import envoy_pb2 as pb
 from collector.settings import Settings
+from policy.expression import compile_match
 from policy.kinds import AnyRule, DenyRule, QuotaRule
 from tests.collector.checking import services
 from tests.transport.serving import serving
@@ -116,6 +117,35 @@ def test_an_entry_named_like_an_attribute_of_another_type_stays_an_entry():
     rule = DenyRule(name="big", match='ratelimit.descriptor["request.size"] == "9"')
     with client(rule) as rls:
         assert rls.ask({"request.size": "9"}).overall_code == OVER_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (["user"], "user"),
+        (["generic_key", "generic_key"], "generic_key,generic_key"),
+        (["a,b", "c"], "a\\\\,b,c"),
+        (["a\\", "b"], "a\\\\\\\\,b"),
+        ([], ""),
+    ],
+)
+def test_a_rule_can_be_for_exactly_these_entries_in_this_order(keys, told):
+    descriptor = pb.RateLimitDescriptor()
+    for key in keys:
+        descriptor.entries.add(key=key, value="v")
+    exactly = compile_match(f'ratelimit.keys == "{told}"')
+    assert exactly.test(bag_of("mesh", descriptor, {}).values)
+    descriptor.entries.add(key="more", value="v")
+    assert not exactly.test(bag_of("mesh", descriptor, {}).values)
+
+
+def test_the_values_of_a_key_that_comes_twice_are_told_by_their_number():
+    descriptor = pb.RateLimitDescriptor()
+    for value in ("a", "b"):
+        descriptor.entries.add(key="generic_key", value=value)
+    values = bag_of("mesh", descriptor, {}).values
+    assert values["ratelimit.values"] == {"1": "a", "2": "b"}
+    assert values["ratelimit.descriptor"] == {"generic_key": "b"}
 
 
 def test_the_destination_is_the_sidecar_that_asks_unless_an_entry_says():

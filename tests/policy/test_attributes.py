@@ -7,12 +7,14 @@ from policy.attributes import VOCABULARY, AttributeBag, ValueType, bag_from_json
 from policy.errors import InvalidAttribute
 
 
-def test_the_vocabulary_has_istios_names_and_our_two() -> None:
+def test_the_vocabulary_has_istios_names_and_ours() -> None:
     assert VOCABULARY["destination.service"] is ValueType.STRING
     assert VOCABULARY["source.ip"] is ValueType.IP_ADDRESS
     assert VOCABULARY["request.headers"] is ValueType.STRING_MAP
     assert VOCABULARY["ratelimit.domain"] is ValueType.STRING
     assert VOCABULARY["ratelimit.descriptor"] is ValueType.STRING_MAP
+    assert VOCABULARY["ratelimit.keys"] is ValueType.STRING
+    assert VOCABULARY["ratelimit.values"] is ValueType.STRING_MAP
 
 
 def test_a_bag_is_read_by_name() -> None:
