@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bench, demo, lists, rules, settings, sidecar, up
+from cli.commands import bench, demo, importing, lists, rules, settings, sidecar, up
 from cli.processes import exit_code, process_settings
 from collector.errors import InvalidSetting
 
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.add_typer(sidecar.app, name="sidecar")
+rules.app.command("import")(importing.import_rules)
+rules.app.command("export")(importing.export_rules)
 app.add_typer(rules.app, name="rules")
 app.add_typer(lists.app, name="lists")
 app.add_typer(bench.app, name="bench")

@@ -19,6 +19,7 @@ from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
+from collector.frontends.import_api import import_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.quotas_api import quotas_router
@@ -35,7 +36,6 @@ from collector.questions import Questions
 from collector.reporter import OutboxReporter
 from collector.services import Services
 from collector.settings import Settings
-from collector.shares import QuotaSharing, UsageRecorder
 from collector.snapshots import SnapshotKeeper
 from collector.store.client import Store
 from collector.transport.asgi import Door
@@ -43,7 +43,6 @@ from collector.transport.server import serve
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
-from policy.quota.shares import RedisShares
 from policy.store import RuleStore
 
 log = logging.getLogger(__name__)
@@ -93,14 +92,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             (settings.http, settings.grpc, settings.dashboard), settings.own_services.split(",")
         )
         checker = EngineChecker(engine, decisions, settings.allow_sample, own)
-        shares = RedisShares(settings.redis_url)
-        owned.push_async_callback(shares.close)
-        usage = UsageRecorder(decisions, settings.allow_sample)
-        sharing = QuotaSharing(engine, shares, usage, own)
-        owned.push_async_callback(sharing.close)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
-        services = Services(checker, reporter, sharing)
+        services = Services(checker, reporter)
         consumption = Consumption(engine, counters, rules.audit)
         yield Parts(services, outbox, rules, keeper, lists, Questions(reading), consumption)
 
@@ -133,6 +127,7 @@ def door(made: Parts, settings: Settings) -> Door:
         quotas_router(made.rules, made.keeper),
         usage_router(made.consumption),
         lists_router(made.rules.lists, made.keeper, made.lists),
+        import_router(made.rules, made.keeper, made.lists),
         versions_router(made.rules.history, made.keeper),
         audit_router(made.rules.audit),
         checks_router(made.services.checker),

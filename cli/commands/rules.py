@@ -4,27 +4,35 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from collector.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 app = typer.Typer(help="List, show and change rules through the API.", no_args_is_help=True)
 
 
 def call(method: str, path: str, body: Any = None) -> Any:
     """The answer's JSON. Ends the program with the problem's own words when refused."""
+    answer = asked(method, path, body)
+    if answer.is_error:
+        sys.exit(f"meshmeter: {answer.status_code}: {answer.text}")
+    return answer.json() if answer.content else None
+
+
+def asked(method: str, path: str, body: Any = None, timeout_s: float = 10) -> "httpx.Response":
+    """The answer, be it a refusal. Ends the program when there is none."""
     import httpx
 
     url = Settings.from_environ(os.environ).collector_url
     try:
-        answer = httpx.request(method, f"{url}/api/v1{path}", json=body, timeout=10)
+        return httpx.request(method, f"{url}/api/v1{path}", json=body, timeout=timeout_s)
     except httpx.HTTPError as error:
         sys.exit(f"meshmeter: the collector at {url} does not answer: {error}")
-    if answer.is_error:
-        sys.exit(f"meshmeter: {answer.status_code}: {answer.text}")
-    return answer.json() if answer.content else None
 
 
 def show(value: Any) -> None:

@@ -5,7 +5,6 @@ from collector.frontends import (
     als,
     envoy_ext_authz,
     envoy_ext_authz_http,
-    envoy_rlqs,
     envoy_rls,
     otlp,
     scribe,
@@ -15,7 +14,6 @@ from collector.frontends import (
 GRPC = (
     als,
     envoy_ext_authz,
-    envoy_rlqs,
     envoy_rls,
     otlp,
 )

@@ -95,14 +95,18 @@ class RuleStore(Shelf[AnyRule]):
         action: str = "apply",
         only: bool = False,
         expected: int | None = None,
+        dry_run: bool = False,
     ) -> Applied:
         """Makes rules and lists as these are, by name, as one version; with `only`, no others stay.
 
-        All or nothing. Raises InvalidRule, naming one; TooMany; and Conflict when the set is not
-        at the `expected` version.
+        All or nothing; nothing on a dry run, whose answer is as if it had been. Raises InvalidRule,
+        naming one; TooMany; and Conflict when the set is not at the `expected` version.
         """
         with self.database.writing() as session:
-            return apply(session, rules, lists, by, action, only=only, expected=expected)
+            applied = apply(session, rules, lists, by, action, only=only, expected=expected)
+            if dry_run:
+                session.rollback()
+            return applied
 
 
 def set_version(session: Session) -> int:

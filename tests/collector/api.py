@@ -14,6 +14,7 @@ from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
+from collector.frontends.import_api import import_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.quotas_api import quotas_router
 from collector.frontends.rules_api import rules_router
@@ -64,6 +65,7 @@ class Api:
                 lists_router(rules.lists, keeper, lists),
                 versions_router(rules.history, keeper),
                 audit_router(rules.audit),
+                import_router(rules, keeper, lists),
                 checks_router(EngineChecker(engine, log, 0)),
                 collectors_router(keeper),
             )

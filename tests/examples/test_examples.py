@@ -53,6 +53,19 @@ def test_ask_check_is_told_by_the_quota_rule_when_it_is_too_much(collector):
     assert "again in " in said
 
 
+@pytest.mark.parametrize("example", ["ratelimit.yaml", "rules.yaml"])
+def test_examples_of_files_to_import_are_imported_whole(collector, example):
+    said = subprocess.run(
+        [sys.executable, "-m", "cli", "rules", "import", str(EXAMPLES / example)],
+        env=os.environ | collector.settings.to_environ(),
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert said.splitlines()[-1].endswith("0 refused, 0 changed, 0 ignored")
+
+
 def asked(url: str) -> int:
     headers = {
         "x-envoy-downstream-service-cluster": "storefront",

@@ -251,6 +251,20 @@ def test_many_rules_are_applied_as_one_version(store: RuleStore, history: Histor
     assert store.get("no").version == 2
 
 
+def test_a_dry_run_says_what_would_be_and_changes_nothing(store: RuleStore) -> None:
+    store.create(quota("a"))
+    wanted = {rule.name: rule_to_json(rule) for rule in (quota("a", limit=7), deny())}
+    applied = store.apply(wanted, dry_run=True)
+    assert [(edit.name, edit.change) for edit in applied.edits] == [
+        ("a", "changed"),
+        ("no", "added"),
+    ]
+    assert (store.version(), [rule.name for rule in store.list()]) == (1, ["a"])
+    gate = {"kind": "list", "name": "gate", "type": "allow", "value": "source.user", "list": "x"}
+    with pytest.raises(InvalidRule, match="/gate/list"):
+        store.apply({"gate": gate}, dry_run=True)
+
+
 def test_an_apply_with_one_bad_rule_changes_nothing(store: RuleStore) -> None:
     store.create(quota("a"))
     wanted = {"b": rule_to_json(quota("b")), "c": {"kind": "quota", "name": "c", "limit": -1}}
