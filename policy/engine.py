@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from itertools import count
+from typing import Protocol
 
 from policy.answers import (
     COUNTERS_DOWN,
@@ -28,7 +29,7 @@ from policy.derived import derive
 from policy.errors import CountersDown, NoSnapshot
 from policy.kinds import OnBackendError
 from policy.meter import MAX_AMOUNT
-from policy.quota import Counters, Dedup, Grant, Take
+from policy.quota import Dedup, Grant, Take
 from policy.quota.memory import MemoryCounters
 from policy.results import DecidedBy, Decision, HeaderOperation, Verdict
 from policy.snapshot import Candidates, Snapshot
@@ -39,17 +40,42 @@ LEASES = "~"  # between a lease and the rules beside that hold something under i
 MAX_BESIDE = 64  # rules whose leases one release gives back
 
 
+class Charging(Protocol):
+    """What a check asks of the counters: `Counters.charge`."""
+
+    async def charge(
+        self,
+        takes: tuple[Take, ...],
+        deadline_s: float,
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
+    ) -> list[Grant]: ...
+
+
+class ChargingNow(Protocol):
+    """What it asks of the counters of this process, while the others do not answer."""
+
+    def charge_now(
+        self,
+        takes: tuple[Take, ...],
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
+    ) -> list[Grant]: ...
+
+
 class Engine:
     """`matched` counts, by rule, the requests it matched since this process began."""
 
     def __init__(
         self,
-        counters: Counters,
+        counters: Charging,
         snapshot: Snapshot | None = None,
-        local: MemoryCounters | None = None,
+        local: ChargingNow | None = None,
     ) -> None:
         self._counters = counters
-        self._local = local or MemoryCounters()
+        self._local = MemoryCounters() if local is None else local
         self._snapshot = snapshot
         self.matched: dict[str, int] = {}
         # Decision ids are unique without asking for randomness each time.

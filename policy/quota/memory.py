@@ -106,6 +106,10 @@ class MemoryCounters:
         return given
 
     async def peek(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:  # noqa: ARG002
+        return self.peek_now(takes)
+
+    def peek_now(self, takes: tuple[Take, ...]) -> list[Grant]:
+        """As `peek`, at once."""
         now = self._clock_us()
         return grants(takes, [asked(take, self._states.get(take.key), now)[0] for take in takes])
 

@@ -1,0 +1,127 @@
+"""The engine's own check over counters that are only looked at, and beside it every rule's part.
+
+The decision is what `Engine.check` makes of the same bag, snapshot and counters; the steps are what
+the same compiled rules say, one by one.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from policy.attributes import AttributeBag, text_of
+from policy.engine import Engine, matching
+from policy.explain.counted import Counted, not_asked
+from policy.explain.looking import Looking, LookingLocally, Seen
+from policy.explain.steps import common, derived_by, gate_step, gate_steps, headers_step
+from policy.explain.tree import Elsewhere, Explanation, Said, Step
+from policy.quota import Counters
+from policy.quota.memory import MemoryCounters
+from policy.results import Decision
+from policy.snapshot import Snapshot
+from policy.stages import Compiled, Derivation, Headers, Values
+
+MAX_UNMATCHED = 200  # listed; why one does not match takes a millisecond the first time
+DEADLINE_S = 1.0  # for the counters: no request waits for this
+
+Of = TypeVar("Of", bound=Compiled)
+
+
+async def explain(
+    snapshot: Snapshot,
+    counters: Counters,
+    local: MemoryCounters,
+    bag: AttributeBag,
+    hits: int = 1,
+    *,
+    list_elsewhere: bool = False,
+) -> Explanation:
+    """`local`: what the engine counts with while the counters do not answer."""
+    looking, locally = Looking(counters), LookingLocally(local)
+    decision = Engine(looking, snapshot, locally).check(bag, hits, DEADLINE_S)
+    if not isinstance(decision, Decision):
+        decision = await decision
+    decision = decision._replace(id="")
+    seen = looking.seen | locally.seen
+    return await asyncio.to_thread(tree, snapshot, bag, hits, decision, seen, list_elsewhere)
+
+
+def tree(
+    snapshot: Snapshot,
+    bag: AttributeBag,
+    hits: int,
+    decision: Decision,
+    seen: Mapping[str, Seen],
+    list_elsewhere: bool,
+) -> Explanation:
+    first = snapshot.candidates(bag.values.get("destination.service"))
+    derivations, values = derived_by(first.derivations, bag.values)
+    destination = values.get("destination.service")
+    found = snapshot.candidates(destination)
+    listed = Listed(values)
+    counted = Counted(values, seen)
+
+    gates, refused = gate_steps(listed.of(found.gates), values)
+    metered, beside = listed.of(found.metered), listed.of(found.shadow_metered)
+    if refused:
+        quotas, shadow_quotas = not_asked(metered, values), not_asked(beside, values)
+    else:
+        quotas = counted.together(metered, matching(found.metered, values, hits))
+        shadow_quotas = counted.apart(beside, matching(found.shadow_metered, values, hits))
+    headers = [
+        headers_step(each, values, asked=decision.allowed) for each in listed.of(found.headers)
+    ]
+    shadow_gates = [gate_step(gate, values) for gate in listed.of(found.shadow_gates)]
+    here = [each for each in snapshot.rules.values() if may_match(each, destination)]
+    idle = listed.of([each for each in here if each.shadow and without_verdict(each)])
+    return Explanation(
+        decision,
+        snapshot.version,
+        {name: text_of(values[name]) for name in sorted(values)},
+        tuple(derivations),
+        tuple(gates),
+        tuple(quotas),
+        tuple(headers),
+        (*shadow_gates, *shadow_quotas, *(idle_step(each, values) for each in idle)),
+        elsewhere(snapshot, destination, list_elsewhere),
+        listed.left_out,
+    )
+
+
+class Listed:
+    """Chooses which rules are listed: all that match, and so many others over all stages."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._room = MAX_UNMATCHED
+        self.left_out = 0
+
+    def of(self, rules: Sequence[Of]) -> list[Of]:
+        return [rule for rule in rules if rule.match.test(self._values) or self._has_room()]
+
+    def _has_room(self) -> bool:
+        self._room -= 1
+        self.left_out += self._room < 0
+        return self._room >= 0
+
+
+def may_match(compiled: Compiled, destination: object) -> bool:
+    return compiled.match.service is None or compiled.match.service == destination
+
+
+def without_verdict(compiled: Compiled) -> bool:
+    """What such a rule does cannot be seen beside a decision, so that its shadow does nothing."""
+    return isinstance(compiled, Derivation | Headers)
+
+
+def idle_step(compiled: Compiled, values: Values) -> Step:
+    matches = compiled.match.test(values)
+    return Step(**common(compiled, values, Said.NOT_ASKED if matches else None))
+
+
+def elsewhere(snapshot: Snapshot, destination: object, listed: bool) -> Elsewhere:
+    others = {
+        name: compiled.match.service or ""
+        for name, compiled in sorted(snapshot.rules.items())
+        if not may_match(compiled, destination)
+    }
+    return Elsewhere(len(others), others if listed else {})

@@ -1,0 +1,52 @@
+"""Counters that are looked at in place of being charged."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+from policy.quota import Counters, Grant, Take
+from policy.quota.memory import MemoryCounters
+
+
+class Seen(NamedTuple):
+    """What taking nothing, and what the take itself, would be answered."""
+
+    nothing: Grant
+    take: Grant
+
+
+class Looking:
+    """`seen` holds, by key, what the counters said. Nothing in them changes."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self.seen: dict[str, Seen] = {}
+
+    async def charge(self, takes: tuple[Take, ...], deadline_s: float, **_how: Any) -> list[Grant]:
+        """Raises CountersDown."""
+        nothing, said = await asyncio.gather(
+            self._counters.peek(of_nothing(takes), deadline_s),
+            self._counters.peek(takes, deadline_s),
+        )
+        self._see(takes, nothing, said)
+        return said
+
+    def _see(self, takes: tuple[Take, ...], nothing: list[Grant], said: list[Grant]) -> None:
+        for take, before, grant in zip(takes, nothing, said, strict=True):
+            self.seen[take.key] = Seen(before, grant)
+
+
+class LookingLocally(Looking):
+    """The same of the counters in this process."""
+
+    def __init__(self, counters: MemoryCounters) -> None:
+        super().__init__(counters)
+        self._local = counters
+
+    def charge_now(self, takes: tuple[Take, ...], **_how: Any) -> list[Grant]:
+        said = self._local.peek_now(takes)
+        self._see(takes, self._local.peek_now(of_nothing(takes)), said)
+        return said
+
+
+def of_nothing(takes: tuple[Take, ...]) -> tuple[Take, ...]:
+    return tuple(take._replace(amount=0) for take in takes)
