@@ -102,6 +102,8 @@ class EngineChecker:
             self._decisions.add(decision, bag, protocol, 1.0)
         elif self._sample and random.random() < self._sample:  # noqa: S311  # a sample, no secret
             self._decisions.add(decision, bag, protocol, self._weight)
+        else:
+            self._decisions.recent.passed(decision)
 
 
 def differs(decision: Decision) -> bool:

@@ -16,6 +16,7 @@ from prometheus_client import Counter
 
 from collector.errors import CollectorError
 from collector.model import Report, Signal
+from collector.recent import RecentDecisions
 from collector.services import Reporter
 from policy.attributes import AttributeBag
 from policy.results import Decision
@@ -44,6 +45,7 @@ class DecisionLog:
         identity: str = "collector",
         max_lines: int = MAX_LINES,
     ) -> None:
+        self.recent = RecentDecisions()
         self._reporter = reporter
         self._identity = identity
         self._max_lines = max_lines
@@ -55,7 +57,9 @@ class DecisionLog:
         if len(self._lines) >= self._max_lines:
             DROPPED.inc()
             return
-        self._lines.append(line(decision, bag, protocol, weight))
+        written = line(decision, bag, protocol, weight)
+        self._lines.append(written)
+        self.recent.keep(decision.id, written)
         if self._sending:
             return
         if len(self._lines) >= BATCH_LINES:
@@ -154,6 +158,7 @@ def line(decision: Decision, bag: AttributeBag, protocol: str, weight: float) ->
             "beside_live": [
                 -1 if verdict.live is None else int(verdict.live) for verdict in decision.beside
             ],
+            "beside_key": [verdict.quota_key for verdict in decision.beside],
         }
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 

@@ -41,7 +41,7 @@ MAX_BESIDE = 64  # rules whose leases one release gives back
 
 
 class Charging(Protocol):
-    """What a check asks of the counters: `Counters.charge`."""
+    """What the engine asks of the counters, see `Counters`."""
 
     async def charge(
         self,
@@ -50,11 +50,14 @@ class Charging(Protocol):
         *,
         best_effort: bool = False,
         dedup: Dedup | None = None,
+        lease: str = "",
     ) -> list[Grant]: ...
+
+    async def release(self, lease: str, deadline_s: float) -> int: ...
 
 
 class ChargingNow(Protocol):
-    """What it asks of the counters of this process, while the others do not answer."""
+    """What it asks of those of this process, while the others do not answer."""
 
     def charge_now(
         self,
@@ -62,7 +65,10 @@ class ChargingNow(Protocol):
         *,
         best_effort: bool = False,
         dedup: Dedup | None = None,
+        lease: str = "",
     ) -> list[Grant]: ...
+
+    def release_now(self, lease: str) -> int: ...
 
 
 class Engine:

@@ -39,7 +39,9 @@ def read(line: bytes) -> DecisionRow:
         raise TypeError("it is not an object")
     found = {name: READERS[name](value) for name, value in told.items() if name in READERS}
     row = DecisionRow(**found)
-    beside = (row.beside_rule, row.beside_version, row.beside_allowed, row.beside_live)
+    beside = [row.beside_rule, row.beside_version, row.beside_allowed, row.beside_live]
+    if row.beside_key:  # an older collector does not tell it
+        beside.append(row.beside_key)
     if len({len(each) for each in beside}) != 1:
         raise ValueError("what was said beside is not of one length")
     return row
@@ -121,5 +123,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "beside_version": listed(UINT32),
     "beside_allowed": listed(whole(0, 1)),
     "beside_live": listed(whole(-1, 1)),
+    "beside_key": listed(text),
     "weight": positive,
 }

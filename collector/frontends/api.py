@@ -11,6 +11,7 @@ TAGS = [
     {"name": "versions", "description": "Every state the rule set was in, and the way back."},
     {"name": "audit", "description": "Who did what, to what, why and when."},
     {"name": "checks", "description": "May it pass?"},
+    {"name": "decisions", "description": "What was decided, and by which rule."},
     {"name": "collectors", "description": "Who runs which version of the rules."},
 ]
 

@@ -17,6 +17,7 @@ from collector.frontends.rules_models import KindName, RuleBody, RulePatch, Rule
 from policy.acts import By
 from policy.kinds import AnyRule, Mode
 from policy.lists import HeldLists
+from policy.promotion import promoted
 from policy.rules import RulesPage, rule_from_json, rule_to_json
 from policy.snapshot import compile_rule
 
@@ -145,6 +146,11 @@ def rules_router(rules: Rules, in_force: InForce) -> APIRouter:
     async def disable_rule(name: str, by: Author, if_match: IfMatch = None) -> Response:
         """Take a rule out of force and keep it."""
         return await change(name, switched(Mode.DISABLED), if_match, by, "disable")
+
+    @api.post("/{name}/promote", response_model=RuleBody, responses=unknown | changed)
+    async def promote_rule(name: str, by: Author, if_match: IfMatch = None) -> Response:
+        """Put what was tried in force: a rule in shadow, or the draft in place of its limits."""
+        return await change(name, promoted, if_match, by, "promote")
 
     return api
 

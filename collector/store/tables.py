@@ -103,6 +103,7 @@ class DecisionRow(NamedTuple):
     beside_version: Sequence[int] = ()
     beside_allowed: Sequence[int] = ()
     beside_live: Sequence[int] = ()
+    beside_key: Sequence[str] = ()
     weight: float = 1.0
 
 

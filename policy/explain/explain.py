@@ -40,7 +40,7 @@ async def explain(
     decision = Engine(looking, snapshot, locally).check(bag, hits, DEADLINE_S)
     if not isinstance(decision, Decision):
         decision = await decision
-    decision = decision._replace(id="")
+    decision = decision._replace(id="", lease="")
     seen = looking.seen | locally.seen
     return await asyncio.to_thread(tree, snapshot, bag, hits, decision, seen, list_elsewhere)
 

@@ -30,6 +30,9 @@ class Looking:
         self._see(takes, nothing, said)
         return said
 
+    async def release(self, lease: str, deadline_s: float) -> int:  # noqa: ARG002
+        return 0  # nothing is held
+
     def _see(self, takes: tuple[Take, ...], nothing: list[Grant], said: list[Grant]) -> None:
         for take, before, grant in zip(takes, nothing, said, strict=True):
             self.seen[take.key] = Seen(before, grant)
@@ -46,6 +49,9 @@ class LookingLocally(Looking):
         said = self._local.peek_now(takes)
         self._see(takes, self._local.peek_now(of_nothing(takes)), said)
         return said
+
+    def release_now(self, lease: str) -> int:  # noqa: ARG002
+        return 0
 
 
 def of_nothing(takes: tuple[Take, ...]) -> tuple[Take, ...]:

@@ -101,7 +101,7 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Explanation:
-    """`decision` is what a check would answer, without an id.
+    """`decision` is what a check would answer, without an id or a lease.
 
     `left_out`: rules that do not match and are not listed, for there are so many.
     """

@@ -41,6 +41,7 @@ DECISION = {
     "beside_version": [2, 3],
     "beside_allowed": [1, 0],
     "beside_live": [-1, 1],
+    "beside_key": ["", "a.default"],
     "weight": 100.0,
 }
 

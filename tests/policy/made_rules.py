@@ -9,6 +9,9 @@ from tests.policy.expressions import MATCHES, STRINGS, TEXTS
 MINUTE = {"window": 60, "algorithm": "fixed-window"}
 
 limits = st.one_of(
+    st.builds(
+        lambda limit: {"limit": limit, "window": 10, "algorithm": "concurrency"}, st.integers(1, 3)
+    ),
     st.builds(lambda limit: {"limit": limit, "window": 10}, st.integers(1, 4)),
     st.builds(lambda limit: {"limit": limit, **MINUTE}, st.integers(1, 4)),
     st.builds(

@@ -96,7 +96,7 @@ def test_the_explanation_is_of_the_decision_that_the_engine_makes(
             name for name, count in both.engine.matched.items() if count > before.get(name, 0)
         }
         found = steps(explained)
-        assert explained.decision == decision._replace(id="")
+        assert explained.decision == decision._replace(id="", lease="")
         assert {step.rule for step in found if step.said in ACTED} == matched
         assert all((step.why_not is None) is (step.said is not Said.NOT_MATCHED) for step in found)
         assert {step.rule for step in found} | {*explained.elsewhere.rules} == {

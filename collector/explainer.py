@@ -1,0 +1,59 @@
+"""What this collector would answer a check, and why; draft rules may be tried beside its own."""
+
+import asyncio
+from collections.abc import Sequence
+
+from collector.errors import Unready
+from collector.own import Own
+from policy.attributes import AttributeBag, text_of
+from policy.engine import Engine
+from policy.explain import Explanation, explain, with_rules
+from policy.explain.tree import Elsewhere
+from policy.kinds import AnyRule
+from policy.lists import HeldLists
+from policy.quota import Counters
+from policy.quota.memory import MemoryCounters
+
+
+class Explainer:
+    """`local`: what the engine counts with while the counters do not answer."""
+
+    def __init__(
+        self, engine: Engine, counters: Counters, local: MemoryCounters, lists: HeldLists, own: Own
+    ) -> None:
+        self._engine = engine
+        self._counters = counters
+        self._local = local
+        self._lists = lists
+        self._own = own
+
+    async def __call__(
+        self,
+        bag: AttributeBag,
+        hits: int = 1,
+        rules: Sequence[AnyRule] = (),
+        *,
+        alone: bool = False,
+        list_elsewhere: bool = False,
+    ) -> Explanation:
+        """`rules` are tried, see `with_rules`. Raises Unready, InvalidRule."""
+        snapshot = self._engine.snapshot
+        if snapshot is None:
+            raise Unready("no rules were loaded yet")
+        if self._own(bag.values):
+            return of_own(self._engine, bag)
+        if rules or alone:
+            snapshot = await asyncio.to_thread(
+                with_rules, snapshot, rules, self._lists, alone=alone
+            )
+        return await explain(
+            snapshot, self._counters, self._local, bag, hits, list_elsewhere=list_elsewhere
+        )
+
+
+def of_own(engine: Engine, bag: AttributeBag) -> Explanation:
+    """No rule is asked about what is for meshmeter itself."""
+    decision = engine.let_pass()._replace(id="")
+    attributes = {name: text_of(bag.values[name]) for name in sorted(bag.values)}
+    version = decision.snapshot_version
+    return Explanation(decision, version, attributes, (), (), (), (), (), Elsewhere(0), 0)
