@@ -35,6 +35,7 @@ from collector.frontends.envoy_ext_authz import PATH, Authorization  # noqa: E40
 from collector.model import Report  # noqa: E402
 from collector.proto import envoy_pb2 as pb  # noqa: E402
 from collector.services import Services  # noqa: E402
+from collector.shares import QuotaSharing, UsageRecorder  # noqa: E402
 from collector.transport.asgi import Door  # noqa: E402
 from collector.transport.framing import frame  # noqa: E402
 from collector.transport.grpc import Reply, UnaryMethod  # noqa: E402
@@ -43,6 +44,7 @@ from collector.transport.server import serve  # noqa: E402
 from policy.engine import Engine  # noqa: E402
 from policy.kinds import DenyRule  # noqa: E402
 from policy.quota.memory import MemoryCounters  # noqa: E402
+from policy.quota.shares import MemoryShares  # noqa: E402
 from policy.snapshot import compile_snapshot  # noqa: E402
 
 CALLS = {1: 3000, 16: 8000, 64: 8000}  # connections, each with one call in flight
@@ -68,8 +70,10 @@ def authorization(rules: int) -> Authorization:
         for number in range(rules)
     ]
     engine = Engine(MemoryCounters(), compile_snapshot(made, version=1))
-    checker = EngineChecker(engine, DecisionLog(Nowhere()), allow_sample=0.0)
-    return Authorization(Services(checker, Nowhere()), deadline_s=0.025)
+    decisions = DecisionLog(Nowhere())
+    checker = EngineChecker(engine, decisions, allow_sample=0.0)
+    sharing = QuotaSharing(engine, MemoryShares(), UsageRecorder(decisions, allow_sample=0.0))
+    return Authorization(Services(checker, Nowhere(), sharing), deadline_s=0.025)
 
 
 async def no_page(_scope: Any, _receive: Any, _send: Any) -> None:

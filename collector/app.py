@@ -36,6 +36,7 @@ from collector.questions import Questions
 from collector.reporter import OutboxReporter
 from collector.services import Services
 from collector.settings import Settings
+from collector.shares import QuotaSharing, UsageRecorder
 from collector.snapshots import SnapshotKeeper
 from collector.store.client import Store
 from collector.transport.asgi import Door
@@ -43,6 +44,7 @@ from collector.transport.server import serve
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
+from policy.quota.shares import RedisShares
 from policy.store import RuleStore
 
 log = logging.getLogger(__name__)
@@ -92,9 +94,14 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             (settings.http, settings.grpc, settings.dashboard), settings.own_services.split(",")
         )
         checker = EngineChecker(engine, decisions, settings.allow_sample, own)
+        shares = RedisShares(settings.redis_url)
+        owned.push_async_callback(shares.close)
+        usage = UsageRecorder(decisions, settings.allow_sample)
+        sharing = QuotaSharing(engine, shares, usage, own)
+        owned.push_async_callback(sharing.close)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
-        services = Services(checker, reporter)
+        services = Services(checker, reporter, sharing)
         consumption = Consumption(engine, counters, rules.audit)
         yield Parts(services, outbox, rules, keeper, lists, Questions(reading), consumption)
 

@@ -44,6 +44,14 @@ class Charged(NamedTuple):
     refusing: tuple[Matched, ...] = ()
 
 
+class Standing(NamedTuple):
+    """What is so for requests that are alike: a gate refuses them, or these quotas count them."""
+
+    asked: Asked
+    refusal: Decision | None
+    quotas: list[Matched]
+
+
 def granted(asked: Asked, quotas: list[Matched], grants: Sequence[Grant], by: DecidedBy) -> Charged:
     """By the first refusal, else by the grant with the least left."""
     owners = [(matched, take) for matched in quotas for take in matched.charge.takes]

@@ -18,6 +18,7 @@ from policy.answers import (
     Asked,
     Charged,
     Matched,
+    Standing,
     decision_of,
     granted,
     holds,
@@ -118,12 +119,9 @@ class Engine:
         if found.derivations:
             values, found = with_derived(snapshot, found, values)
         beside = self._gates_beside(found, values) if found.shadow_gates else ()
-        for gate in found.gates:
-            if gate.match.test(values):
-                self._count(gate.rule.name)
-                reason = gate.refuses(values)
-                if reason is not None:
-                    return self._refused(gate, reason, values, snapshot, beside)
+        refusal = self._refusal(found, values, snapshot, beside) if found.gates else None
+        if refusal is not None:
+            return refusal
         quotas = matching(found.metered, values, hits) if found.metered else []
         shadow = matching(found.shadow_metered, values, hits) if found.shadow_metered else []
         if not quotas and not shadow and not found.headers and not beside:
@@ -157,18 +155,27 @@ class Engine:
         released = await asyncio.gather(*(self._counters.release(one, deadline) for one in ids))
         return here + sum(released)
 
+    def standing(self, bag: AttributeBag) -> Standing:
+        """What is so for all requests like this one; nothing is charged. Raises NoSnapshot."""
+        snapshot, values, found = self._applicable(bag)
+        asked = Asked(self._id(), values, snapshot, (), (), DEADLINE_S, False, None, "")
+        refusal = self._refusal(found, values, snapshot, ())
+        return Standing(asked, refusal, [] if refusal else matching(found.metered, values, 1))
+
     def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
         """The quotas in force for such requests, by (priority, name); nothing is charged.
 
         Raises NoSnapshot.
         """
-        if self._snapshot is None:
-            raise NoSnapshot("no rules were loaded yet")
-        values = bag.values
-        found = self._snapshot.candidates(values.get("destination.service"))
-        if found.derivations:
-            values, found = with_derived(self._snapshot, found, values)
+        _, values, found = self._applicable(bag)
         return matching(found.metered, values, 1)
+
+    def _applicable(self, bag: AttributeBag) -> tuple[Snapshot, Mapping[str, Value], Candidates]:
+        snapshot = self._snapshot
+        if snapshot is None:
+            raise NoSnapshot("no rules were loaded yet")
+        found = snapshot.candidates(bag.values.get("destination.service"))
+        return snapshot, *with_derived(snapshot, found, bag.values)
 
     def _id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
@@ -192,6 +199,21 @@ class Engine:
                     Verdict(gate.rule.name, gate.rule.version, reason is None, None, reason or "")
                 )
         return tuple(verdicts)
+
+    def _refusal(
+        self,
+        found: Candidates,
+        values: Mapping[str, Value],
+        snapshot: Snapshot,
+        beside: tuple[Verdict, ...],
+    ) -> Decision | None:
+        for gate in found.gates:
+            if gate.match.test(values):
+                self._count(gate.rule.name)
+                reason = gate.refuses(values)
+                if reason is not None:
+                    return self._refused(gate, reason, values, snapshot, beside)
+        return None
 
     def _refused(
         self,
@@ -326,6 +348,8 @@ def with_derived(
     snapshot: Snapshot, found: Candidates, values: Mapping[str, Value]
 ) -> tuple[Mapping[str, Value], Candidates]:
     """Also the attributes that rules derive, and the rules of the destination known then."""
+    if not found.derivations:
+        return values, found
     derived = derive(found.derivations, values)
     destination = derived.get("destination.service")
     if destination == values.get("destination.service"):

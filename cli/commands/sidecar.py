@@ -56,7 +56,9 @@ def envoy(
     ] = CheckProtocol.EXT_AUTHZ_GRPC,
     rls_descriptor: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=HEADER, a further entry of the RLS descriptor; may be given again"),
+        typer.Option(
+            help="KEY=HEADER, a further entry of the descriptor or bucket; may be given again"
+        ),
     ] = None,
     check_header: Annotated[
         list[str] | None,

@@ -32,6 +32,7 @@ from collector.store.tables import RequestRow
 RULE_HEADER = "x-meshmeter-rule"  # of a denial, as the check's answer carried it
 CALLER_HEADER = "x-envoy-downstream-service-cluster"
 DENYING_FLAGS = frozenset({"UAEX", "RL"})
+DENYING_DETAILS = frozenset({"rate_limited_by_quota"})  # RLQS has no flag of its own
 TCP_ERRORS = frozenset({"UH", "UF", "UC", "UO", "URX", "NR", "NC", "UPE", "DF", "OM"})
 UNKNOWN = "unknown"
 SOURCE, DESTINATION = "source", "destination"
@@ -113,7 +114,7 @@ def http_row(entry: pb.HTTPAccessLogEntry, sidecar: Sidecar) -> RequestRow:
     common = common_row(entry.common_properties, sidecar, request.request_headers)
     status = status_code(response)
     rule = response.response_headers.get(RULE_HEADER, "")
-    denied = common.denied or bool(rule)
+    denied = common.denied or bool(rule) or response.response_code_details in DENYING_DETAILS
     return common._replace(
         protocol="http",
         method=method_name(request.request_method),

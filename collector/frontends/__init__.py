@@ -5,6 +5,7 @@ from collector.frontends import (
     als,
     envoy_ext_authz,
     envoy_ext_authz_http,
+    envoy_rlqs,
     envoy_rls,
     otlp,
     scribe,
@@ -14,6 +15,7 @@ from collector.frontends import (
 GRPC = (
     als,
     envoy_ext_authz,
+    envoy_rlqs,
     envoy_rls,
     otlp,
 )

@@ -1,4 +1,4 @@
-"""Envoy's ways to ask before a request passes: ext_authz over gRPC or HTTP, and RLS.
+"""Envoy's ways to ask before a request passes: ext_authz over gRPC or HTTP, RLS and RLQS.
 
 A collector that cannot be reached is told apart from a denial: 503, unless the failure mode is
 open. Names of descriptor entries and context extensions are attributes of the vocabulary, so
@@ -7,8 +7,9 @@ that one rule reads the same whichever protocol asked.
 
 from typing import NamedTuple
 
+from collector.sidecar.envoy_quota import rate_limit_quota
 from collector.sidecar.envoy_report import identity
-from collector.sidecar.envoy_types import Config, typed
+from collector.sidecar.envoy_types import DOMAIN, SOURCE_HEADER, Config, typed
 from collector.sidecar.sidecar import CheckProtocol, FailureMode, Sidecar
 
 EXT_AUTHZ = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz"
@@ -20,8 +21,6 @@ UNANSWERED_ONLY: Config = {
     "retry_on": "unavailable,connect-failure,refused-stream,reset-before-request",
     "num_retries": 1,
 }
-DOMAIN = "meshmeter"
-SOURCE_HEADER = "x-envoy-downstream-service-cluster"
 SEEN_BY_HTTP_CHECKS = (
     SOURCE_HEADER,
     "x-request-id",
@@ -48,6 +47,8 @@ def check_filter(sidecar: Sidecar) -> list[Config]:
             return [http_filter("ext_authz", ext_authz_http(sidecar))]
         case CheckProtocol.RLS:
             return [http_filter("ratelimit", rate_limit(sidecar))]
+        case CheckProtocol.RLQS:
+            return [http_filter("rate_limit_quota", rate_limit_quota(sidecar))]
         case CheckProtocol.NONE:
             return []
 
@@ -58,7 +59,7 @@ def check_route(sidecar: Sidecar) -> CheckRoute:
             return CheckRoute({}, {"typed_per_filter_config": destination_of_checks(sidecar)})
         case CheckProtocol.RLS:
             return CheckRoute({"rate_limits": [{"actions": descriptor(sidecar)}]}, {})
-        case CheckProtocol.EXT_AUTHZ_HTTP | CheckProtocol.NONE:
+        case CheckProtocol.EXT_AUTHZ_HTTP | CheckProtocol.RLQS | CheckProtocol.NONE:
             return CheckRoute({}, {})
 
 

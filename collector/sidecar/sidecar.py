@@ -12,7 +12,11 @@ class CheckProtocol(StrEnum):
     EXT_AUTHZ_GRPC = "ext-authz-grpc"
     EXT_AUTHZ_HTTP = "ext-authz-http"
     RLS = "rls"
+    RLQS = "rlqs"
     NONE = "none"
+
+
+MAX_BUCKET_HEADERS = 4  # each doubles the configuration: a header may be absent
 
 
 class FailureMode(StrEnum):
@@ -51,8 +55,9 @@ class Upstream:
 class Sidecar:
     """`inbound` and `app` go together; without them the application only calls others.
 
-    `descriptors` are further entries of a rate limit descriptor, as (key, request header), and
-    `check_headers` further request headers that a check over HTTP sees (over gRPC it sees all).
+    `descriptors` are further entries of a rate limit descriptor, or of the bucket of a rate limit
+    quota, as (key, request header). `check_headers` are further request headers that a check over
+    HTTP sees (over gRPC it sees all).
     """
 
     service: str  # "frontend.shop"
@@ -77,6 +82,8 @@ class Sidecar:
             raise InvalidSetting("a sidecar needs an application port or an outbound service")
         if not 0 <= self.sampling_percent <= 100:
             raise InvalidSetting(f"sampling of {self.sampling_percent} is not a percentage")
+        if self.check is CheckProtocol.RLQS and len(self.descriptors) > MAX_BUCKET_HEADERS:
+            raise InvalidSetting(f"a bucket of rlqs has at most {MAX_BUCKET_HEADERS} descriptors")
         listens = [upstream.listen for upstream in self.upstreams]
         ports = [address.port for address in (self.admin, self.inbound, *listens) if address]
         if twice := {port for port in ports if ports.count(port) > 1}:

@@ -44,7 +44,7 @@ class DuplexHandler(Protocol):
         """What to send, as it comes; asked for once, and cancelled when the call is over."""
 
     def closed(self, *, peer_left: bool) -> None:
-        """The call is over, however it ended; the peer left, or it ran out of time or was ended."""
+        """The call is over: the peer ended it or went away, or it was ended here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Streams:
             for task in both:
                 task.cancel()
             ended = await asyncio.gather(*both, return_exceptions=True)
-            handler.closed(peer_left=isinstance(ended[0], PeerLeft))
+            handler.closed(peer_left=ended[0] is None or isinstance(ended[0], PeerLeft))
         for task in both:
             if not task.cancelled():
                 task.result()

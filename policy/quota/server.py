@@ -82,6 +82,16 @@ class CounterServer:
     async def forget(self, keys: Sequence[str], deadline_s: float) -> int:
         return int(await self._ask(deadline_s, "UNLINK", *keys)) if keys else 0
 
+    async def script(
+        self, text: str, keys: Sequence[str], values: Sequence[str | int], deadline_s: float
+    ) -> Any:
+        """What another script answers, which the server keeps by its text."""
+        return await self._ask(deadline_s, "EVAL", text, len(keys), *keys, *values)
+
+    async def range(self, key: str, deadline_s: float) -> list[str]:
+        """All of a sorted set."""
+        return [name.decode() for name in await self._ask(deadline_s, "ZRANGE", key, 0, -1)]
+
     async def _run(self, keys: Sequence[str], values: Sequence[str | int]) -> Any:
         return await self._call("EVALSHA", self._sha, len(keys), *keys, *values)
 

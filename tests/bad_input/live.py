@@ -43,6 +43,10 @@ class LiveCollector:
         self.url = f"http://{self.settings.http}"
         self.good: list[bytes] = []  # bodies acknowledged
         migrate_rules(self.settings.rules_url)
+        self.start()
+
+    def start(self) -> None:
+        """Also again, after a kill: on the same ports, with the same data."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "cli", "collector"],
             env=os.environ | self.settings.to_environ(),

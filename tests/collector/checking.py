@@ -6,8 +6,10 @@ from collector.checker import EngineChecker
 from collector.decision_log import DecisionLog
 from collector.model import Report
 from collector.services import Services
+from collector.shares import QuotaSharing, UsageRecorder
 from policy.engine import Engine
 from policy.quota.memory import MemoryCounters
+from policy.quota.shares import MemoryShares
 from policy.rules import AnyRule
 from policy.snapshot import compile_snapshot
 
@@ -24,15 +26,14 @@ class Kept:
         self.reports.append(report)
 
 
-class EngineOnly(EngineChecker):
-    """A checker without a rule database; its decision log ends in a list."""
-
-    def __init__(self, *rules: AnyRule, loaded: bool = True) -> None:
-        noon_us = time.time_ns() // 1000  # a clock that stands still: windows do not turn
-        snapshot = compile_snapshot(rules, version=7) if loaded else None
-        engine = Engine(MemoryCounters(lambda: noon_us), snapshot)
-        super().__init__(engine, DecisionLog(Kept()), allow_sample=0.0)
+def engine_only(*rules: AnyRule, loaded: bool = True) -> Engine:
+    noon_us = time.time_ns() // 1000  # a clock that stands still: windows do not turn
+    snapshot = compile_snapshot(rules, version=7) if loaded else None
+    return Engine(MemoryCounters(lambda: noon_us), snapshot)
 
 
 def services(*rules: AnyRule, loaded: bool = True) -> Services:
-    return Services(EngineOnly(*rules, loaded=loaded), Kept())
+    """Without a rule database; the decision log ends in a list."""
+    engine, decisions = engine_only(*rules, loaded=loaded), DecisionLog(Kept())
+    sharing = QuotaSharing(engine, MemoryShares(), UsageRecorder(decisions, allow_sample=0.0))
+    return Services(EngineChecker(engine, decisions, allow_sample=0.0), Kept(), sharing)

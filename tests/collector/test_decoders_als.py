@@ -173,6 +173,13 @@ def test_what_a_rate_limit_refused_is_denied():
     assert (only(entry)["flags"], only(entry)["denied"]) == ("RL", 1)
 
 
+def test_what_the_sidecars_own_share_of_a_quota_refused_is_denied():
+    entry = http_entry()
+    entry.response.response_code.value = 503
+    entry.response.response_code_details = "rate_limited_by_quota"
+    assert (only(entry)["denied"], only(entry)["error"]) == (1, 0)
+
+
 def test_an_answer_that_names_a_rule_is_denied_by_it():
     entry = http_entry()
     entry.response.response_code.value = 403

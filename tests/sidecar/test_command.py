@@ -33,6 +33,21 @@ def test_the_command_prints_what_envoy_loads(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sidecar_that_counts_by_itself_is_one_word(tmp_path: Path) -> None:
+    done = sidecar("--service", "cart.shop", "--check", "rlqs", "--rls-descriptor", "user=x-user")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "envoy.yaml"
+    path.write_text(done.stdout)
+    assert validated(path) == ""
+
+
+def test_more_headers_than_a_bucket_can_have_are_refused_in_words() -> None:
+    entries = [word for n in range(5) for word in ("--rls-descriptor", f"k{n}=x-{n}")]
+    done = sidecar("--service", "cart.shop", "--check", "rlqs", *entries)
+    assert done.returncode == 2
+    assert "at most 4 descriptors" in done.stderr
+
+
 def test_an_unreadable_outbound_service_is_refused_in_words() -> None:
     done = sidecar("--service", "checkout", "--outbound", "payment")
     assert done.returncode == 2

@@ -74,18 +74,18 @@ def test_envoy_accepts_sidecars_of_every_shape(changes: dict[str, object], tmp_p
 
 
 def test_every_call_to_the_collector_says_which_sidecar_it_is() -> None:
-    for check in (CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.RLS):
+    for check in (CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.RLS, CheckProtocol.RLQS):
         for service in grpc_services(envoy_config(cart(check=check))):
             assert service["initial_metadata"] == [{"key": "x-mesh-node", "value": "cart-1.shop"}]
 
 
 def grpc_services(part: object) -> list[dict[str, object]]:
-    """Every `grpc_service` anywhere in a configuration."""
+    """Every `grpc_service`, by whatever name, anywhere in a configuration."""
     if isinstance(part, list):
         return [found for item in part for found in grpc_services(item)]
     if not isinstance(part, dict):
         return []
-    here = [part["grpc_service"]] if "grpc_service" in part else []
+    here = [part[name] for name in ("grpc_service", "rlqs_server") if name in part]
     return here + [found for item in part.values() for found in grpc_services(item)]
 
 
@@ -157,3 +157,19 @@ def test_without_a_collector_the_failure_mode_decides(
     with running(sidecar, tmp_path):
         answer = httpx.get(f"http://{inbound}/", headers={"x-user": "ada"})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("failure_mode", "status"), [(FailureMode.CLOSED, 429), (FailureMode.OPEN, 200)]
+)
+def test_who_counts_by_itself_and_was_told_nothing_follows_its_failure_mode(
+    failure_mode: FailureMode, status: int, app: Address, tmp_path: Path
+) -> None:
+    inbound = local(free_port())
+    sidecar = cart(
+        inbound=inbound, app=app, upstreams=(), admin=local(free_port()), check=CheckProtocol.RLQS,
+        failure_mode=failure_mode, collector_grpc=local(free_port()),
+    )  # fmt: skip
+    with running(sidecar, tmp_path):
+        answers = [httpx.get(f"http://{inbound}/", headers=h) for h in ({}, {"x-user": "ada"}) * 2]
+    assert [answer.status_code for answer in answers] == [status] * 4

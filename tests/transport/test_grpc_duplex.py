@@ -104,7 +104,7 @@ def test_it_ends_when_the_peer_ends_it():
     with talking() as talk:
         talk.send(None)
         assert list(talk.answers) == []
-        assert talk.handler.endings == [False]
+        assert talk.handler.endings == [True]
 
 
 def test_it_ends_when_nothing_more_is_to_be_said():

@@ -1,0 +1,26 @@
+"""The descriptors of Envoy's rate limits as attribute bags: the same for those it asks about and
+those it counts by itself."""
+
+from collections.abc import Mapping
+
+from collector.frontends.decisions import destination_service
+from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType
+
+
+def descriptor_bag(
+    domain: str, entries: Mapping[str, str], metadata: Mapping[str, str]
+) -> AttributeBag:
+    """An entry whose key is the name of a string attribute sets that attribute too.
+
+    The destination is the sidecar that sent the metadata, unless an entry says another.
+    """
+    values: dict[str, Value] = {
+        name: value for name, value in entries.items() if VOCABULARY.get(name) is ValueType.STRING
+    }
+    values["ratelimit.domain"] = domain
+    values["ratelimit.descriptor"] = dict(entries)
+    if "destination.service" not in values:
+        service = destination_service(metadata)
+        if service:
+            values["destination.service"] = service
+    return AttributeBag(values)

@@ -1,0 +1,128 @@
+"""Settles what buckets claim, limit by limit: many in one read and one write.
+
+While the counters do not answer, buckets that have a share keep it. One that has none follows its
+rule: `local` splits the whole limit among the sidecars of this collector, `open` sets no limit, and
+`closed` refuses.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+
+from collector.shares.bucket import Bucket
+from policy.errors import CountersDown
+from policy.kinds import OnBackendError
+from policy.quota.parts import Claim, Settled, Terms
+from policy.quota.shares import Ask, MemoryShares, Shares
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 32  # limits in one settlement: checks on the same loop must not wait for long
+AGAIN_S = 0.05  # between two settlements of one limit
+AWAY_S = 1.0  # likewise, while the counters do not answer
+
+
+class Rounds:
+    def __init__(self, shares: Shares, local: MemoryShares) -> None:
+        self._shares = shares
+        self._local = local
+        self._holders: dict[str, dict[str, Bucket]] = {}  # by limit, then by name
+        self._leaving: dict[str, list[Claim]] = {}
+        self._terms: dict[str, Terms] = {}
+        self._due_s: dict[str, float] = {}  # when each limit is to be settled
+        self._settled_s: dict[str, float] = {}
+
+    def enlist(self, bucket: Bucket) -> None:
+        """For all its limits, as they are now."""
+        for key, part in bucket.parts.items():
+            self._holders.setdefault(key, {})[bucket.holder] = bucket
+            self._terms[key] = part.terms
+        self.ask(bucket.parts)
+
+    def delist(self, bucket: Bucket, keys: Iterable[str], *, leaving: bool) -> None:
+        """`leaving`: its shares are free for others soon, else when they expire."""
+        for key in keys:
+            holders = self._holders.get(key, {})
+            if holders.get(bucket.holder) is bucket:
+                del holders[bucket.holder]
+            if leaving:
+                claim = Claim(bucket.holder, bucket.owner, leaving=True)
+                self._leaving.setdefault(key, []).append(claim)
+                self.ask([key])
+            elif not holders:
+                self._forget(key)
+
+    def ask(self, keys: Iterable[str]) -> None:
+        """To settle these soon."""
+        now_s = time.monotonic()
+        for key in keys:
+            self._due_s.setdefault(key, max(self._settled_s.get(key, 0.0) + AGAIN_S, now_s))
+
+    def ask_known(self, keys: Iterable[str]) -> None:
+        self.ask(key for key in keys if key in self._holders)
+
+    def wait_s(self, longest_s: float) -> float:
+        """Until something is due."""
+        if not self._due_s:
+            return longest_s
+        return min(max(min(self._due_s.values()) - time.monotonic(), 0.0), longest_s)
+
+    async def settle_some(self) -> set[Bucket]:
+        """Some of what is due; the buckets whose shares may have changed."""
+        now_s = time.monotonic()
+        due = [key for key, due_s in self._due_s.items() if due_s <= now_s][:AT_ONCE]
+        asks: dict[str, Ask] = {}
+        for key in due:
+            del self._due_s[key]
+            self._settled_s[key] = now_s
+            claims = [bucket.claim(key) for bucket in self._holders.get(key, {}).values()]
+            asks[key] = Ask(self._terms[key], (*self._leaving.pop(key, ()), *claims))
+        if not asks:
+            return set()
+        try:
+            settled = await self._shares.settle(asks)
+        except CountersDown:
+            return await self._without(asks)
+        return self._apply(settled)
+
+    def _apply(self, settled: dict[str, Settled]) -> set[Bucket]:
+        touched: set[Bucket] = set()
+        for key, result in settled.items():
+            holders = self._holders.get(key, {})
+            for name, bucket in list(holders.items()):
+                share = result.split.holdings.get(name)
+                if name in result.twins:
+                    del holders[name]
+                    bucket.become_another()
+                    self.enlist(bucket)
+                elif share and key in bucket.parts:
+                    bucket.settled(key, share, renewed=name in result.renewed)
+                    touched.add(bucket)
+            if not holders:
+                self._forget(key)
+        return touched
+
+    async def _without(self, asks: dict[str, Ask]) -> set[Bucket]:
+        """By each rule's own policy."""
+        touched: set[Bucket] = set()
+        own: dict[str, Ask] = {}
+        for key, ask in asks.items():
+            self._due_s.setdefault(key, time.monotonic() + AWAY_S)
+            if leaving := [claim for claim in ask.claims if claim.leaving]:
+                self._leaving.setdefault(key, []).extend(leaving)
+            buckets = list(self._holders.get(key, {}).values())
+            if any(bucket.parts[key].policy is OnBackendError.LOCAL for bucket in buckets):
+                own[key] = ask
+                continue
+            for bucket in buckets:
+                bucket.unsettled(key)
+            touched.update(buckets)
+        touched |= self._apply(await self._local.settle(own))
+        for key in own:
+            for bucket in self._holders.get(key, {}).values():
+                bucket.away.add(key)
+        return touched
+
+    def _forget(self, key: str) -> None:
+        for kept in (self._holders, self._terms, self._due_s, self._settled_s):
+            kept.pop(key, None)
