@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bench, demo, importing, lists, rules, settings, sidecar, up
+from cli.commands import bench, demo, explain, importing, lists, rules, settings, sidecar, up
 from cli.processes import exit_code, process_settings
 from collector.errors import InvalidSetting
 
@@ -23,8 +23,12 @@ app.command("demo")(demo.demo)
 app.add_typer(sidecar.app, name="sidecar")
 rules.app.command("import")(importing.import_rules)
 rules.app.command("export")(importing.export_rules)
+rules.app.command("explain")(explain.explain)
+rules.app.command("agreement")(explain.agreement)
+rules.app.command("promote")(explain.promote)
 app.add_typer(rules.app, name="rules")
 app.add_typer(lists.app, name="lists")
+app.command("decision")(explain.decision)
 app.add_typer(bench.app, name="bench")
 app.command("settings")(settings.settings)
 

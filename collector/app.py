@@ -14,11 +14,15 @@ from collector.consumption import Consumption
 from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
+from collector.explainer import Explainer
 from collector.frontends import GRPC, HTTP, SOCKETS
+from collector.frontends.agreement_api import agreement_router
 from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
+from collector.frontends.decisions_api import decisions_router
+from collector.frontends.evaluate_api import evaluate_router
 from collector.frontends.import_api import import_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
@@ -28,6 +32,7 @@ from collector.frontends.servicegraph import servicegraph_router
 from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.frontends.zipkin_query import zipkin_router
+from collector.history import DecisionHistory
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
@@ -44,6 +49,7 @@ from collector.transport.server import serve
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
+from policy.quota.memory import MemoryCounters
 from policy.quota.shares import RedisShares
 from policy.store import RuleStore
 
@@ -59,6 +65,8 @@ class Parts:
     rules: RuleStore
     keeper: SnapshotKeeper
     lists: ListKeeper
+    explainer: Explainer
+    decisions: DecisionHistory
     questions: Questions
     consumption: Consumption
 
@@ -77,7 +85,8 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         counters = RedisCounters(settings.redis_url)
         owned.push_async_callback(counters.close)
         await look_at(counters)
-        engine = Engine(counters)
+        local = MemoryCounters()
+        engine = Engine(counters, local=local)
         rules = rule_store(settings.rules_url)
         owned.callback(rules.close)
         places = Places.named(settings.lists_networks, settings.lists_dir)
@@ -99,11 +108,20 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         usage = UsageRecorder(decisions, settings.allow_sample)
         sharing = QuotaSharing(engine, shares, usage, own)
         owned.push_async_callback(sharing.close)
+        explainer = Explainer(engine, counters, local, lists.lists, own)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
-        services = Services(checker, reporter, sharing)
-        consumption = Consumption(engine, counters, rules.audit)
-        yield Parts(services, outbox, rules, keeper, lists, Questions(reading), consumption)
+        yield Parts(
+            Services(checker, reporter, sharing),
+            outbox,
+            rules,
+            keeper,
+            lists,
+            explainer,
+            DecisionHistory(reading, decisions.recent),
+            Questions(reading),
+            Consumption(engine, counters, rules.audit),
+        )
 
 
 def rule_store(url: str) -> RuleStore:
@@ -138,6 +156,9 @@ def door(made: Parts, settings: Settings) -> Door:
         versions_router(made.rules.history, made.keeper),
         audit_router(made.rules.audit),
         checks_router(made.services.checker),
+        evaluate_router(made.explainer),
+        decisions_router(made.decisions, settings.allow_sample),
+        agreement_router(made.decisions, made.rules, settings.allow_sample),
         collectors_router(made.keeper),
         query_router(made.questions),
         zipkin_router(made.questions),

@@ -1,0 +1,75 @@
+"""What a check would answer, why, and what was answered: the explaining half of the API."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.commands.rules import call, read, show
+from cli.tree import tree_lines
+
+AsJson = Annotated[bool, typer.Option("--json", help="the answer as the API gives it")]
+RuleName = Annotated[str, typer.Argument(help="the rule's name")]
+
+
+def attributes(text: str) -> Any:
+    """JSON, or the name of a file of it; - is standard input."""
+    if not text.lstrip().startswith("{"):
+        return read(Path(text))
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        sys.exit(f"meshmeter: the attributes are not JSON: {error}")
+
+
+def explain(
+    request: Annotated[
+        str,
+        typer.Option("--attributes", help="of the request: a JSON object, or a file of one, or -"),
+    ],
+    drafts: Annotated[
+        Path | None,
+        typer.Option("--rules", help="a JSON file of a rule, or a list of them, to be tried"),
+    ] = None,
+    alone: Annotated[bool, typer.Option(help="these rules in place of all in force")] = False,
+    hits: Annotated[int, typer.Option(help="what each quota would be charged")] = 1,
+    elsewhere: Annotated[bool, typer.Option(help="name the rules for other destinations")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a check would answer, and what came of each rule; nothing is charged."""
+    rules = read(drafts) if drafts else []
+    question = {
+        "attributes": attributes(request),
+        "hits": hits,
+        "rules": rules if isinstance(rules, list) else [rules],
+        "alone": alone,
+        "list_elsewhere": elsewhere,
+    }
+    tree = call("POST", "/evaluate", question)
+    if as_json:
+        show(tree)
+        return
+    for line in tree_lines(tree):
+        print(line)
+
+
+def agreement(
+    name: RuleName,
+    minutes: Annotated[int, typer.Option(help="up to now")] = 60,
+) -> None:
+    """Say how a rule in shadow, or a draft limit, answered beside what is in force."""
+    show(call("GET", f"/rules/{name}/agreement?minutes={minutes}"))
+
+
+def promote(name: RuleName) -> None:
+    """Put what was tried in force: a rule in shadow, or the draft of its limits."""
+    show(call("POST", f"/rules/{name}/promote"))
+
+
+def decision(
+    decision_id: Annotated[str, typer.Argument(help="as x-meshmeter-decision told it")],
+) -> None:
+    """Show one decision."""
+    show(call("GET", f"/decisions/{decision_id}"))
