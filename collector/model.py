@@ -12,6 +12,8 @@ class Signal(StrEnum):
     OTLP_TRACES_JSON = "otlp-traces-json"  # the same in OTLP's JSON
     OTLP_LOGS = "otlp-logs"  # ExportLogsServiceRequest
     OTLP_LOGS_JSON = "otlp-logs-json"
+    OTLP_METRICS = "otlp-metrics"  # ExportMetricsServiceRequest
+    OTLP_METRICS_JSON = "otlp-metrics-json"
     ZIPKIN_JSON = "zipkin-json"  # a list of spans
     ZIPKIN_JSON_V1 = "zipkin-json-v1"  # the same in version 1
     ZIPKIN_PROTO = "zipkin-proto"  # ListOfSpans

@@ -68,6 +68,9 @@ def envoy(
         FailureMode, typer.Option(help="requests pass or not while no collector answers")
     ] = FailureMode.CLOSED,
     sampling: Annotated[float, typer.Option(help="percent of requests traced")] = 100.0,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="count requests in the sidecar, and send the counts")
+    ] = False,
     concurrency: Annotated[
         int, typer.Option(help="worker threads, for the command line in the first comment")
     ] = 2,
@@ -93,6 +96,7 @@ def envoy(
         sampling_percent=sampling,
         descriptors=tuple(pair(entry, "KEY=HEADER") for entry in rls_descriptor or []),
         check_headers=tuple(header.lower() for header in check_header or []),
+        metrics=metrics,
     )
     print(f"# {full}: save as envoy.yaml, then")
     print(f"# envoy --config-path envoy.yaml --concurrency {concurrency}")

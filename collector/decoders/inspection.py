@@ -12,6 +12,7 @@ from collector.decoders.limits import MAX_ITEMS, Reason, Refusal
 from collector.errors import TooLarge
 
 TOLD_REASONS = 3
+TOO_MANY = f"a request may hold {MAX_ITEMS} items, their scopes and resources included"
 
 
 class Skeleton(Protocol):
@@ -46,6 +47,11 @@ class Inspection:
             self.rejected += 1
             self._reasons.setdefault(*refusal)
 
+    def expect(self, more: int) -> None:
+        """Raises TooLarge when so many more are too many."""
+        if self.items + more > MAX_ITEMS:
+            raise TooLarge(TOO_MANY)
+
     @property
     def reasons(self) -> list[str]:
         """The first few, each once."""
@@ -77,4 +83,4 @@ def refuse_bomb(request: Skeleton) -> None:
             break
         items += sum(len(scope.items or ()) for scope in scopes)
     if items > MAX_ITEMS:
-        raise TooLarge(f"a request may hold {MAX_ITEMS} items, their scopes and resources included")
+        raise TooLarge(TOO_MANY)

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_TIME = "no_time"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
+    BAD_POINT = "bad_point"
 
 
 Refusal = tuple[Reason, str]  # the reason, and a sentence naming field and limit

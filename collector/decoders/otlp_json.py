@@ -102,3 +102,9 @@ def uint64(name: str, value: int) -> None:
     """Raises Unreadable for a number that protobuf has no room for."""
     if not 0 <= value < 2**64:
         raise Unreadable(f"{name} is not a number of 64 bits without a sign")
+
+
+def signed(name: str, value: int, bits: int) -> None:
+    """Raises Unreadable likewise."""
+    if not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise Unreadable(f"{name} is not a number of {bits} bits with a sign")

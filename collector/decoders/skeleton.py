@@ -3,9 +3,9 @@
 from google.protobuf.message import DecodeError
 
 from collector.decoders.inspection import Inspection, inspect
-from collector.decoders.lenient import Unreadable
-from collector.decoders.limits import Reason, refused_log, refused_span
-from collector.proto.skeleton_pb2 import LogHead, Request, SpanHead
+from collector.decoders.lenient import Unreadable, parse
+from collector.decoders.limits import Reason, refused_log, refused_span, refused_time
+from collector.proto.skeleton_pb2 import LogHead, Metric, PointHead, Points, Request, SpanHead
 
 
 def read_skeleton(body: bytes, name: str) -> Request:
@@ -46,3 +46,29 @@ def look_at_record(record: bytes, received_ns: int, found: Inspection) -> None:
         found.note((Reason.UNREADABLE, "a log record cannot be read"))
         return
     found.note(refused_log(head.time_unix_nano or head.observed_time_unix_nano, received_ns))
+
+
+def inspect_metrics(body: bytes, received_ns: int) -> Inspection:
+    """Of an ExportMetricsServiceRequest: items are data points. Raises Malformed, TooLarge."""
+    request = read_skeleton(body, "ExportMetricsServiceRequest")
+    return inspect(request, received_ns, look_at_metric)
+
+
+def look_at_metric(body: bytes, received_ns: int, found: Inspection) -> None:
+    try:
+        metric = parse(Metric, body)
+    except Unreadable:
+        found.note((Reason.UNREADABLE, "a metric cannot be read"))
+        return
+    kind = metric.WhichOneof("data")
+    if kind is None:
+        return
+    points: Points = getattr(metric, kind)
+    found.expect(len(points.data_points))
+    for point in points.data_points:
+        try:
+            head = PointHead.FromString(point)
+        except DecodeError:
+            found.note((Reason.UNREADABLE, "a data point cannot be read"))
+        else:
+            found.note(refused_time(head.time_unix_nano, received_ns, "time"))

@@ -1,4 +1,4 @@
-"""OTLP traces and logs: Export over gRPC, and POST over HTTP in protobuf or JSON, gzip or plain.
+"""OTLP traces, logs and metrics: Export over gRPC, and POST over HTTP in protobuf or JSON.
 
 The answer is given when the body is in the outbox, on disk. Items that cannot be right are known
 here without decoding the rest and told in `partial_success`; the worker stores the others.
@@ -10,12 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from collector.decoders.inspection import Inspection
 from collector.decoders.otlp_json_logs import inspect_logs_json
+from collector.decoders.otlp_json_metrics import inspect_metrics_json
 from collector.decoders.otlp_json_traces import inspect_traces_json
-from collector.decoders.skeleton import inspect_logs, inspect_traces
+from collector.decoders.skeleton import inspect_logs, inspect_metrics, inspect_traces
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
 from collector.frontends.otlp_answers import (
@@ -77,7 +81,16 @@ LOGS = Export(
     },
     Rejection(ExportLogsServiceResponse, "rejected_log_records"),
 )
-EXPORTS = (TRACES, LOGS)
+METRICS = Export(
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "/v1/metrics",
+    {
+        TYPE_PROTOBUF: Encoding(Signal.OTLP_METRICS, inspect_metrics),
+        TYPE_JSON: Encoding(Signal.OTLP_METRICS_JSON, inspect_metrics_json),
+    },
+    Rejection(ExportMetricsServiceResponse, "rejected_data_points"),
+)
+EXPORTS = (TRACES, LOGS, METRICS)
 
 
 class Exporter:

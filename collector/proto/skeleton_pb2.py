@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ollector/proto/skeleton.proto\x12\x12meshmeter.skeleton\"?\n\x07Request\x12\x34\n\tresources\x18\x01 \x03(\x0b\x32!.meshmeter.skeleton.ResourceItems\"Q\n\rResourceItems\x12\x10\n\x08resource\x18\x01 \x01(\x0c\x12.\n\x06scopes\x18\x02 \x03(\x0b\x32\x1e.meshmeter.skeleton.ScopeItems\"*\n\nScopeItems\x12\r\n\x05scope\x18\x01 \x01(\x0c\x12\r\n\x05items\x18\x02 \x03(\x0c\"K\n\x08SpanHead\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x1c\n\x14start_time_unix_nano\x18\x07 \x01(\x06\"B\n\x07LogHead\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\x12\x1f\n\x17observed_time_unix_nano\x18\x0b \x01(\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63ollector/proto/skeleton.proto\x12\x12meshmeter.skeleton\"?\n\x07Request\x12\x34\n\tresources\x18\x01 \x03(\x0b\x32!.meshmeter.skeleton.ResourceItems\"Q\n\rResourceItems\x12\x10\n\x08resource\x18\x01 \x01(\x0c\x12.\n\x06scopes\x18\x02 \x03(\x0b\x32\x1e.meshmeter.skeleton.ScopeItems\"*\n\nScopeItems\x12\r\n\x05scope\x18\x01 \x01(\x0c\x12\r\n\x05items\x18\x02 \x03(\x0c\"K\n\x08SpanHead\x12\x10\n\x08trace_id\x18\x01 \x01(\x0c\x12\x0f\n\x07span_id\x18\x02 \x01(\x0c\x12\x1c\n\x14start_time_unix_nano\x18\x07 \x01(\x06\"B\n\x07LogHead\x12\x16\n\x0etime_unix_nano\x18\x01 \x01(\x06\x12\x1f\n\x17observed_time_unix_nano\x18\x0b \x01(\x06\"\xb6\x02\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12+\n\x05gauge\x18\x05 \x01(\x0b\x32\x1a.meshmeter.skeleton.PointsH\x00\x12)\n\x03sum\x18\x07 \x01(\x0b\x32\x1a.meshmeter.skeleton.PointsH\x00\x12/\n\thistogram\x18\t \x01(\x0b\x32\x1a.meshmeter.skeleton.PointsH\x00\x12;\n\x15\x65xponential_histogram\x18\n \x01(\x0b\x32\x1a.meshmeter.skeleton.PointsH\x00\x12-\n\x07summary\x18\x0b \x01(\x0b\x32\x1a.meshmeter.skeleton.PointsH\x00\x42\x06\n\x04\x64\x61ta\"T\n\x06Points\x12\x13\n\x0b\x64\x61ta_points\x18\x01 \x03(\x0c\x12\x1f\n\x17\x61ggregation_temporality\x18\x02 \x01(\x05\x12\x14\n\x0cis_monotonic\x18\x03 \x01(\x08\"#\n\tPointHead\x12\x16\n\x0etime_unix_nano\x18\x03 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,4 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPANHEAD']._serialized_end=321
   _globals['_LOGHEAD']._serialized_start=323
   _globals['_LOGHEAD']._serialized_end=389
+  _globals['_METRIC']._serialized_start=392
+  _globals['_METRIC']._serialized_end=702
+  _globals['_POINTS']._serialized_start=704
+  _globals['_POINTS']._serialized_end=788
+  _globals['_POINTHEAD']._serialized_start=790
+  _globals['_POINTHEAD']._serialized_end=825
 # @@protoc_insertion_point(module_scope)

@@ -137,3 +137,97 @@ class LogHead(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LogHead: _TypeAlias = LogHead  # noqa: Y015
+
+@_typing.final
+class Metric(_message.Message):
+    """A metric with its data points left as bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    GAUGE_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_FIELD_NUMBER: _builtins.int
+    EXPONENTIAL_HISTOGRAM_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    description: _builtins.str
+    unit: _builtins.str
+    @_builtins.property
+    def gauge(self) -> Global___Points: ...
+    @_builtins.property
+    def sum(self) -> Global___Points: ...
+    @_builtins.property
+    def histogram(self) -> Global___Points: ...
+    @_builtins.property
+    def exponential_histogram(self) -> Global___Points: ...
+    @_builtins.property
+    def summary(self) -> Global___Points: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        gauge: Global___Points | None = ...,
+        sum: Global___Points | None = ...,
+        histogram: Global___Points | None = ...,
+        exponential_histogram: Global___Points | None = ...,
+        summary: Global___Points | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "exponential_histogram", b"exponential_histogram", "gauge", b"gauge", "histogram", b"histogram", "sum", b"sum", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "description", b"description", "exponential_histogram", b"exponential_histogram", "gauge", b"gauge", "histogram", b"histogram", "name", b"name", "sum", b"sum", "summary", b"summary", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["gauge", "sum", "histogram", "exponential_histogram", "summary"]  # noqa: Y015
+    _WhichOneofArgType_data: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_data) -> _WhichOneofReturnType_data | None: ...
+
+Global___Metric: _TypeAlias = Metric  # noqa: Y015
+
+@_typing.final
+class Points(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_POINTS_FIELD_NUMBER: _builtins.int
+    AGGREGATION_TEMPORALITY_FIELD_NUMBER: _builtins.int
+    IS_MONOTONIC_FIELD_NUMBER: _builtins.int
+    aggregation_temporality: _builtins.int
+    is_monotonic: _builtins.bool
+    @_builtins.property
+    def data_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        data_points: _abc.Iterable[_builtins.bytes] | None = ...,
+        aggregation_temporality: _builtins.int = ...,
+        is_monotonic: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregation_temporality", b"aggregation_temporality", "data_points", b"data_points", "is_monotonic", b"is_monotonic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Points: _TypeAlias = Points  # noqa: Y015
+
+@_typing.final
+class PointHead(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_UNIX_NANO_FIELD_NUMBER: _builtins.int
+    time_unix_nano: _builtins.int
+    def __init__(
+        self,
+        *,
+        time_unix_nano: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_unix_nano", b"time_unix_nano"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PointHead: _TypeAlias = PointHead  # noqa: Y015

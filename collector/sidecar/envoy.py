@@ -1,14 +1,16 @@
 """A complete Envoy v3 bootstrap for one sidecar, as plain dicts.
 
 The inbound listener asks the collector before it lets a request pass; every listener reports
-spans (OTLP) and access logs (ALS). Timeouts are written out, for Envoy's own defaults (20 ms for
-rate limits, 200 ms for authorization) are too short for a busy collector.
+spans (OTLP) and access logs (ALS), and counts requests (OTLP metrics) when that is asked for.
+Timeouts are written out, for Envoy's own defaults (20 ms for rate limits, 200 ms for
+authorization) are too short for a busy collector.
 Source: Envoy 1.40, https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
 """
 
 import ipaddress
 
 from collector.sidecar.envoy_check import check_filter, check_route
+from collector.sidecar.envoy_metrics import stats_access_log, stats_sink
 from collector.sidecar.envoy_report import access_log, tracing
 from collector.sidecar.envoy_types import Config, typed
 from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar, Upstream
@@ -59,6 +61,7 @@ def envoy_config(sidecar: Sidecar) -> Config:
             ]
         },
         "overload_manager": {"resource_monitors": [connection_limit()]},
+        **stats_sink(sidecar),
         "static_resources": {
             "listeners": listeners,
             "clusters": [*clusters, collector_grpc(sidecar), *collector_http(sidecar)],
@@ -86,7 +89,10 @@ def inbound_listener(sidecar: Sidecar, address: Address) -> Config:
         "route_config": routes("app", route),
         "http_filters": [*check_filter(sidecar), router()],
         "tracing": tracing(sidecar, "inbound"),
-        "access_log": [access_log(sidecar, "inbound")],
+        "access_log": [
+            access_log(sidecar, "inbound"),
+            *stats_access_log(sidecar, "inbound", sidecar.service),
+        ],
     }
     return listener("inbound", "INBOUND", address, manager)
 
@@ -103,7 +109,10 @@ def outbound_listener(sidecar: Sidecar, upstream: Upstream) -> Config:
         "route_config": routes(upstream.service, route),
         "http_filters": [router()],
         "tracing": tracing(sidecar, "outbound"),
-        "access_log": [access_log(sidecar, "outbound")],
+        "access_log": [
+            access_log(sidecar, "outbound"),
+            *stats_access_log(sidecar, "outbound", upstream.service),
+        ],
     }
     return listener(f"outbound_{upstream.service}", "OUTBOUND", upstream.listen, manager)
 

@@ -27,15 +27,22 @@ def again() -> Config:
     }
 
 
-def tracing(sidecar: Sidecar, reporter: str) -> Config:
-    resource = {
+def instance(sidecar: Sidecar) -> dict[str, str]:
+    return {
         "k8s.namespace.name": sidecar.namespace,
         "k8s.pod.name": sidecar.node.partition(".")[0],
     }
-    detector = {
+
+
+def resource_detector(attributes: dict[str, str]) -> Config:
+    """Adds these to the resource of what is exported."""
+    return {
         "name": "envoy.tracers.opentelemetry.resource_detectors.static_config",
-        "typed_config": typed(STATIC_RESOURCE, {"attributes": resource}),
+        "typed_config": typed(STATIC_RESOURCE, {"attributes": attributes}),
     }
+
+
+def tracing(sidecar: Sidecar, reporter: str) -> Config:
     provider: Config = {
         "service_name": sidecar.service,
         "grpc_service": {
@@ -44,7 +51,7 @@ def tracing(sidecar: Sidecar, reporter: str) -> Config:
             "retry_policy": again(),
             "initial_metadata": identity(sidecar),
         },
-        "resource_detectors": [detector],
+        "resource_detectors": [resource_detector(instance(sidecar))],
     }
     return {
         "provider": {

@@ -73,6 +73,7 @@ class Sidecar:
     sampling_percent: float = 100.0
     descriptors: tuple[tuple[str, str], ...] = ()
     check_headers: tuple[str, ...] = ()
+    metrics: bool = False  # send counts of requests, bytes and latency too
 
     def __post_init__(self) -> None:
         check_service(self.service)

@@ -75,6 +75,40 @@ class LogRow(NamedTuple):
     resource: dict[str, str]
 
 
+class MetricPointRow(NamedTuple):
+    time: int
+    start: int
+    metric: str
+    kind: str
+    temporality: str
+    monotonic: int
+    unit: str
+    service: str
+    node: str
+    sender: int
+    series: int
+    scope: str
+    attributes: dict[str, str]
+    resource: dict[str, str]
+    integer: int = 0
+    double: float = 0.0
+    non_finite: str = ""
+    observations: int = 0
+    sum: float | None = None
+    min: float | None = None
+    max: float | None = None
+    bounds: Sequence[float] = ()
+    buckets: Sequence[int] = ()
+    scale: int = 0
+    zero_count: int = 0
+    zero_threshold: float = 0.0
+    positive_offset: int = 0
+    positive: Sequence[int] = ()
+    negative_offset: int = 0
+    negative: Sequence[int] = ()
+    quantiles: Sequence[tuple[float, float]] = ()
+
+
 class DecisionRow(NamedTuple):
     time: int
     id: str
@@ -116,12 +150,13 @@ class DeadLetterRow(NamedTuple):
     item: bytes
 
 
-Row = SpanRow | RequestRow | LogRow | DecisionRow | DeadLetterRow
+Row = SpanRow | RequestRow | LogRow | MetricPointRow | DecisionRow | DeadLetterRow
 
 TABLES: dict[type[Row], str] = {
     SpanRow: "spans",
     RequestRow: "requests",
     LogRow: "logs",
+    MetricPointRow: "metric_points",
     DecisionRow: "decisions",
     DeadLetterRow: "dead_letters",
 }

@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, logs, traces
+from tests.collector.reports import NOW_NS, SECOND, SPAN_ID, TRACE_ID, logs, metrics, traces
 
 DAY = 86_400 * SECOND
 IDS = ("traceId", "spanId", "parentSpanId")
@@ -88,4 +89,119 @@ log_records = st.builds(
 )
 log_requests = st.lists(
     st.builds(logs, log_records, log_records, scope=st.text(), service=st.text()), max_size=3
+)
+
+numbers = st.floats()
+uint64s = st.one_of(st.integers(0, 100), st.integers(0, 2**64 - 1))
+counts = st.lists(uint64s, max_size=5)
+int32s = st.one_of(st.integers(-50, 50), st.integers(-(2**31), 2**31 - 1))
+common: dict[str, Any] = {
+    "time_unix_nano": times,
+    "start_time_unix_nano": times,
+    "attributes": attributes,
+    "flags": st.sampled_from([0, 0, 0, 1]),
+}
+summed: dict[str, Any] = {
+    **common,
+    "count": uint64s,
+    "sum": st.one_of(st.none(), numbers, st.just(1.5)),
+}
+extremes: dict[str, Any] = {name: st.one_of(st.none(), numbers) for name in ("min", "max")}
+number_points = st.one_of(
+    st.builds(pb.NumberDataPoint, as_int=st.integers(-(2**63), 2**63 - 1), **common),
+    st.builds(pb.NumberDataPoint, as_double=numbers, **common),
+    st.builds(pb.NumberDataPoint, **common),
+)
+rising = st.lists(st.floats(allow_nan=False), max_size=4, unique=True).map(sorted)
+histogram_points = st.one_of(
+    st.builds(
+        pb.HistogramDataPoint,
+        bucket_counts=counts,
+        explicit_bounds=st.lists(numbers, max_size=4),
+        **summed,
+        **extremes,
+    ),
+    rising.flatmap(
+        lambda bounds: st.builds(
+            pb.HistogramDataPoint,
+            bucket_counts=st.lists(uint64s, min_size=len(bounds) + 1, max_size=len(bounds) + 1),
+            explicit_bounds=st.just(bounds),
+            **summed,
+            **extremes,
+        )
+    ),
+)
+exponential_buckets = st.builds(
+    pb.ExponentialHistogramDataPoint.Buckets, offset=int32s, bucket_counts=counts
+)
+exponential_points = st.builds(
+    pb.ExponentialHistogramDataPoint,
+    scale=st.one_of(st.integers(-3, 8), int32s),
+    zero_count=uint64s,
+    zero_threshold=st.one_of(st.just(0.0), numbers),
+    positive=exponential_buckets,
+    negative=exponential_buckets,
+    **summed,
+    **extremes,
+)
+quantiles = st.builds(
+    pb.SummaryDataPoint.ValueAtQuantile,
+    quantile=st.one_of(st.floats(0, 1), numbers),
+    value=numbers,
+)
+summary_points = st.builds(
+    pb.SummaryDataPoint,
+    **common,
+    count=uint64s,
+    sum=numbers,
+    quantile_values=st.lists(quantiles, max_size=3),
+)
+temporalities = st.integers(-1, 5)
+
+
+def some(points: Any) -> Any:
+    return st.lists(points, max_size=3)
+
+
+metric_kinds = st.one_of(
+    st.fixed_dictionaries({"gauge": st.builds(pb.Gauge, data_points=some(number_points))}),
+    st.fixed_dictionaries(
+        {
+            "sum": st.builds(
+                pb.Sum,
+                data_points=some(number_points),
+                aggregation_temporality=temporalities,
+                is_monotonic=st.booleans(),
+            )
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "histogram": st.builds(
+                pb.Histogram,
+                data_points=some(histogram_points),
+                aggregation_temporality=temporalities,
+            )
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "exponential_histogram": st.builds(
+                pb.ExponentialHistogram,
+                data_points=some(exponential_points),
+                aggregation_temporality=temporalities,
+            )
+        }
+    ),
+    st.fixed_dictionaries({"summary": st.builds(pb.Summary, data_points=some(summary_points))}),
+    st.just({}),
+)
+any_metrics = st.builds(
+    lambda name, unit, kind: pb.Metric(name=name, unit=unit, **kind),
+    st.one_of(st.text(), st.just("requests")),
+    st.text(max_size=5),
+    metric_kinds,
+)
+metric_requests = st.lists(
+    st.builds(metrics, any_metrics, any_metrics, scope=st.text(), service=st.text()), max_size=3
 )

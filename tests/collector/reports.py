@@ -4,9 +4,18 @@ import time
 
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AGGREGATION_TEMPORALITY_CUMULATIVE,
+    Metric,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+    Sum,
+)
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -55,13 +64,48 @@ def log_record(**fields: object) -> LogRecord:
 
 def logs(*records: LogRecord, scope: str = "", **resource: str) -> ExportLogsServiceRequest:
     """Of b.default, or of what `resource` says; "__" in its names stands for a dot."""
-    told = {name.replace("__", "."): value for name, value in resource.items()}
-    told = told or {"service.name": "b.default"}
     resource_logs = ResourceLogs(
-        resource=Resource(attributes=[text(*pair) for pair in told.items()]),
+        resource=resource_of(resource),
         scope_logs=[ScopeLogs(scope=InstrumentationScope(name=scope), log_records=records)],
     )
     return ExportLogsServiceRequest(resource_logs=[resource_logs])
+
+
+def number_point(**fields: object) -> NumberDataPoint:
+    """7, a second ago, since a minute ago, but for what is told."""
+    usual: dict[str, object] = {
+        "time_unix_nano": NOW_NS - SECOND,
+        "start_time_unix_nano": NOW_NS - 60 * SECOND,
+        "attributes": [text("code", "200")],
+    }
+    if "as_double" not in fields:
+        usual["as_int"] = 7
+    return NumberDataPoint(**(usual | fields))  # type: ignore[arg-type]
+
+
+def counter(*points: NumberDataPoint, **fields: object) -> Metric:
+    """A cumulative sum that only rises."""
+    usual: dict[str, object] = {
+        "data_points": points,
+        "aggregation_temporality": AGGREGATION_TEMPORALITY_CUMULATIVE,
+        "is_monotonic": True,
+    }
+    return Metric(name="requests", unit="1", sum=Sum(**(usual | fields)))  # type: ignore[arg-type]
+
+
+def metrics(*told: Metric, scope: str = "", **resource: str) -> ExportMetricsServiceRequest:
+    """Of b.default, or of what `resource` says; "__" in its names stands for a dot."""
+    resource_metrics = ResourceMetrics(
+        resource=resource_of(resource),
+        scope_metrics=[ScopeMetrics(scope=InstrumentationScope(name=scope), metrics=told)],
+    )
+    return ExportMetricsServiceRequest(resource_metrics=[resource_metrics])
+
+
+def resource_of(told: dict[str, str]) -> Resource:
+    found = {name.replace("__", "."): value for name, value in told.items()}
+    found = found or {"service.name": "b.default"}
+    return Resource(attributes=[text(*pair) for pair in found.items()])
 
 
 def report(

@@ -1,6 +1,7 @@
 """A real Envoy, configured by what the protocols' pages say, reports into a real outbox."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,6 @@ from collector.store.tables import NO_TRACE
 from collector.transport.http import RawAnswer
 from tests.collector.keeping import Keeping
 from tests.conftest import free_port
-from tests.counters import Counters
 from tests.sidecar.envoy_parts import (
     MANAGER,
     ROUTER,
@@ -33,7 +33,7 @@ REQUESTS = 40
 
 
 def envoy_config(ports: dict[str, int]) -> Config:
-    tracing, runtime, (collector,), otlp_log = snippets("otlp.md")
+    tracing, runtime, (collector,), otlp_log, stats_log, stats_sink = snippets("otlp.md")
     http_log, tcp_log = snippets("als.md")
     collector["load_assignment"] = cluster("collector", ports["collector"])["load_assignment"]
     route = {"match": {"prefix": "/"}, "route": {"cluster": "app"}}
@@ -41,7 +41,9 @@ def envoy_config(ports: dict[str, int]) -> Config:
         "route_config": {"virtual_hosts": [{"name": "app", "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
         **tracing,
-        "access_log": http_log["access_log"] + otlp_log["access_log"],
+        "access_log": [
+            entry for log in (http_log, otlp_log, stats_log) for entry in log["access_log"]
+        ],
     }
     return {
         "node": {"id": "cart-1.shop", "cluster": "cart.shop", "metadata": {"WORKLOAD": "cart"}},
@@ -54,6 +56,7 @@ def envoy_config(ports: dict[str, int]) -> Config:
             "clusters": [cluster("app", ports["app"]), collector],
         },
         **runtime,
+        **stats_sink,
     }
 
 
@@ -61,7 +64,16 @@ def envoy_config(ports: dict[str, int]) -> Config:
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
     """What 40 requests, half of them over the TCP listener, leave in the outbox."""
     directory = tmp_path_factory.mktemp("reports")
-    keeping, counters = Keeping(directory / "outbox"), Counters()
+    keeping = Keeping(directory / "outbox")
+    reports: list[Report] = []
+
+    def arrived() -> dict[str, int]:
+        """Items by signal; of the metrics, the requests Envoy has counted."""
+        reports.extend(keeping.reports())
+        items = {signal: len(rows(reports, signal)) for signal in (Signal.ALS, Signal.OTLP_LOGS)}
+        items[Signal.OTLP_TRACES] = len(rows(reports, Signal.OTLP_TRACES, "spans"))
+        return items | {Signal.OTLP_METRICS: max(totals(reports), default=0)}
+
     grpc = {
         **als.grpc_methods(keeping.services, Settings()),
         **otlp.grpc_methods(keeping.services, Settings()),
@@ -76,40 +88,57 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
             for number in range(REQUESTS):
                 port = ports["tcp" if number % 2 else "http"]
                 httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
-            expected = {"als": REQUESTS, "otlp_grpc": REQUESTS}  # spans and log records
-            for protocol, items in expected.items():
-                eventually(
-                    lambda p=protocol, n=items: counters.moved("frontend_items", protocol=p) >= n
-                )
-    yield keeping.reports()
+            half = REQUESTS // 2
+            expected = {Signal.ALS: REQUESTS, Signal.OTLP_LOGS: half, Signal.OTLP_TRACES: half}
+            expected[Signal.OTLP_METRICS] = half
+            eventually(lambda: arrived() == expected, timeout_s=30)
+    yield reports
     keeping.outbox.close()
+
+
+def rows(reports: list[Report], signal: Signal, table: str = "requests") -> list[dict[str, Any]]:
+    """What the reports of a signal leave in a table, by column."""
+    decoded = decode_group([report for report in reports if report.signal is signal], group=1)
+    columns = decoded.tables.get(table, {})
+    return [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+
+
+def totals(reports: list[Report]) -> list[int]:
+    """What the counter of requests stood at, each time it was sent."""
+    points = rows(reports, Signal.OTLP_METRICS, "metric_points")
+    return [point["integer"] for point in points if point["metric"] == "mesh.requests"]
 
 
 def test_everything_envoy_reported_becomes_rows(reports):
     decoded = decode_group(reports, group=1)
     assert decoded.dead == []
-    by_otlp = REQUESTS // 2
-    assert decoded.counts == {"requests": REQUESTS + by_otlp, "spans": REQUESTS // 2}
+    half = REQUESTS // 2
+    counts = decoded.counts
+    assert counts.pop("metric_points") > 0
+    assert counts == {"requests": REQUESTS + half, "spans": half}
 
 
 def test_both_access_logs_tell_the_same_of_a_request(reports):
-    by_als, by_otlp = (
-        told(one for one in reports if one.signal is signal)
-        for signal in (Signal.ALS, Signal.OTLP_LOGS)
-    )
-    assert len(by_otlp) == REQUESTS // 2
-    for path, row in by_otlp.items():
-        assert row == by_als[path]
-
-
-def told(reports):
-    """Of HTTP requests, by path: what every access log tells."""
     names = "source destination reporter node protocol method host path status error denied"
     names += " flags details trace_id span_id request_id source_address weight"
-    columns = decode_group(reports, group=1).tables["requests"]
-    rows = zip(*(columns[name] for name in names.split()), strict=True)
-    found = [dict(zip(names.split(), row, strict=True)) for row in rows]
-    return {row["path"]: row for row in found if row["protocol"] == "http"}
+
+    def told(signal: Signal) -> dict[str, dict[str, Any]]:
+        return {
+            row["path"]: {name: row[name] for name in names.split()}
+            for row in rows(reports, signal)
+            if row["protocol"] == "http"
+        }
+
+    assert len(told(Signal.OTLP_LOGS)) == REQUESTS // 2
+    assert told(Signal.OTLP_LOGS) == told(Signal.ALS)
+
+
+def test_counts_are_totals_and_nothing_else_is_sent_but_a_sign_of_life(reports):
+    assert sorted(totals(reports)) == totals(reports)
+    names = {point["metric"] for point in rows(reports, Signal.OTLP_METRICS, "metric_points")}
+    assert names == {"mesh.requests", "mesh.request_duration", "server.live"}
 
 
 def test_the_sender_is_who_its_metadata_says(reports):

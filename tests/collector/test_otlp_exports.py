@@ -16,7 +16,7 @@ from collector.settings import Settings
 from collector.transport.grpc import StatusCode
 from tests.collector.keeping import Keeping
 from tests.collector.otlp_messages import as_json
-from tests.collector.reports import log_record, logs, span, traces
+from tests.collector.reports import counter, log_record, logs, metrics, number_point, span, traces
 from tests.counters import Counters
 from tests.transport.serving import serving
 
@@ -49,6 +49,13 @@ EXPORTS = [
         "before the year 2000",
         "rejectedLogRecords",
         "ExportLogsServiceRequest",
+    ),
+    Sent(
+        otlp.METRICS,
+        metrics(counter(number_point(), number_point(time_unix_nano=1)), counter(number_point())),
+        "before the year 2000",
+        "rejectedDataPoints",
+        "ExportMetricsServiceRequest",
     ),
 ]
 each_export = pytest.mark.parametrize("sent", EXPORTS, ids=lambda sent: sent.export.url_path)

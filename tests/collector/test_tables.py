@@ -11,7 +11,7 @@ from collector.store.tables import TABLES, DeadLetterRow, columns
 COLUMNS = """
 SELECT name
 FROM system.columns
-WHERE database = currentDatabase() AND table = %(table)s
+WHERE database = currentDatabase() AND table = %(table)s AND default_kind != 'ALIAS'
 ORDER BY position
 """
 

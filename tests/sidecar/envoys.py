@@ -9,6 +9,7 @@ import httpx
 import yaml
 
 from collector.sidecar.envoy import envoy_config
+from collector.sidecar.envoy_types import Config
 from collector.sidecar.sidecar import Sidecar
 from demo.envoy_binary import envoy_binary
 from tests.waiting import eventually
@@ -25,8 +26,15 @@ def validated(path: Path) -> str:
 
 @contextmanager
 def running(sidecar: Sidecar, directory: Path) -> Iterator[None]:
+    with running_config(envoy_config(sidecar), sidecar, directory):
+        yield
+
+
+@contextmanager
+def running_config(config: Config, sidecar: Sidecar, directory: Path) -> Iterator[None]:
+    """The same with a configuration that was changed."""
     path = directory / f"{sidecar.node}.yaml"
-    path.write_text(yaml.safe_dump(envoy_config(sidecar)))
+    path.write_text(yaml.safe_dump(config))
     options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
     process = subprocess.Popen([str(envoy_binary()), "--config-path", str(path), *options])
     try:

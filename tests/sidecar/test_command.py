@@ -19,13 +19,15 @@ def test_the_command_prints_what_envoy_loads(tmp_path: Path) -> None:
         "--service", "checkout", "--namespace", "shop", "--check", "rls",
         "--outbound", "payment=127.0.0.1:9001", "--outbound", "cart.basket=cart.example:80",
         "--rls-descriptor", "user=x-user", "--failure-mode", "open", "--sampling", "10",
-        "--collector-grpc", "collector.mesh:4317", "--concurrency", "1",
+        "--metrics", "--collector-grpc", "collector.mesh:4317", "--concurrency", "1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     path = tmp_path / "envoy.yaml"
     path.write_text(done.stdout)
     assert validated(path) == ""
-    listeners = yaml.safe_load(done.stdout)["static_resources"]["listeners"]
+    config = yaml.safe_load(done.stdout)
+    assert [sink["name"] for sink in config["stats_sinks"]] == ["envoy.stat_sinks.open_telemetry"]
+    listeners = config["static_resources"]["listeners"]
     assert [listener["name"] for listener in listeners] == [
         "inbound",
         "outbound_payment.shop",

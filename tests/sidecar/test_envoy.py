@@ -62,10 +62,18 @@ def test_envoy_accepts_every_check_protocol(
         {"inbound": None, "app": None},
         {"upstreams": ()},
         {"sampling_percent": 0.5},
+        {"metrics": True},
         {"collector_grpc": Address("collector.mesh", 4317), "check": CheckProtocol.EXT_AUTHZ_HTTP},
         {"collector_http": Address("::1", 4318), "check": CheckProtocol.EXT_AUTHZ_HTTP},
     ],
-    ids=["calls only", "called only", "sampled", "collector by name", "collector by IPv6"],
+    ids=[
+        "calls only",
+        "called only",
+        "sampled",
+        "metrics",
+        "collector by name",
+        "collector by IPv6",
+    ],
 )
 def test_envoy_accepts_sidecars_of_every_shape(changes: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "envoy.yaml"
@@ -75,7 +83,7 @@ def test_envoy_accepts_sidecars_of_every_shape(changes: dict[str, object], tmp_p
 
 def test_every_call_to_the_collector_says_which_sidecar_it_is() -> None:
     for check in (CheckProtocol.EXT_AUTHZ_GRPC, CheckProtocol.RLS, CheckProtocol.RLQS):
-        for service in grpc_services(envoy_config(cart(check=check))):
+        for service in grpc_services(envoy_config(cart(check=check, metrics=True))):
             assert service["initial_metadata"] == [{"key": "x-mesh-node", "value": "cart-1.shop"}]
 
 
