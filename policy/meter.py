@@ -102,6 +102,7 @@ class Meter:
     cost: Callable[[Mapping[str, Value]], Value] | None = None  # one when there is none
     overrides: Overrides | None = None
     draft: tuple[Quota, ...] = ()
+    leased: bool = False  # parts may be taken in advance
     holds: bool = False  # some limit of it is held until the request is over
 
     def charge(self, values: Mapping[str, Value], hits: int) -> "Charge":
@@ -119,9 +120,18 @@ class Meter:
             shown_key(counted_by),
             limits,
             amount,
-            takes(self.name, prefix, limits.quotas, counted_by, amount),
-            takes(self.name, DRAFT, self.draft, counted_by, amount) if self.draft else (),
+            self._takes(prefix, limits.quotas, counted_by, amount),
+            self._takes(DRAFT, self.draft, counted_by, amount) if self.draft else (),
         )
+
+    def _takes(
+        self, prefix: str, quotas: Sequence[Quota], counted_by: Sequence[str], amount: int
+    ) -> tuple[Take, ...]:
+        found = []
+        for index, quota in enumerate(quotas):
+            key = quota_key(self.name, f"{prefix}{index}", quota.algorithm, counted_by)
+            found.append(Take(key, quota, amount, self.leased))
+        return tuple(found)
 
     def _cost(self, values: Mapping[str, Value]) -> int:
         """1 where the expression has no value, or a negative one."""
@@ -152,14 +162,3 @@ def override_prefix(override: str) -> str:
 def limit_ids(prefix: str, quotas: Sequence[Quota]) -> dict[str, Quota]:
     """Quotas by what tells them apart in the names of one rule's counters."""
     return {f"{prefix}{index}": quota for index, quota in enumerate(quotas)}
-
-
-def takes(
-    rule: str, prefix: str, quotas: Sequence[Quota], counted_by: Sequence[str], amount: int
-) -> tuple[Take, ...]:
-    return tuple(
-        [
-            Take(quota_key(rule, f"{prefix}{index}", quota.algorithm, counted_by), quota, amount)
-            for index, quota in enumerate(quotas)
-        ]
-    )

@@ -1,7 +1,8 @@
 """Waiting on a condition with a deadline, for tests."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -19,3 +20,15 @@ def eventually(
         if time.monotonic() > deadline:
             raise AssertionError(f"still {answer!r} after {timeout_s} s")
         time.sleep(every_s)
+
+
+async def soon(condition: Callable[[], Awaitable[Result]], timeout_s: float = 20) -> Result:
+    """As `eventually`, of what is to be awaited."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = await condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {answer!r} after {timeout_s} s")
+        await asyncio.sleep(0.01)

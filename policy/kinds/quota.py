@@ -246,6 +246,13 @@ class QuotaRule(Limited, Limiting):
         Limited | None,
         Field(description="limits to try beside those in force; they are counted, never refuse"),
     ] = None
+    leased: Annotated[
+        bool,
+        Field(
+            description="collectors may take up to a hundredth of a limit in advance, and answer"
+            " from that"
+        ),
+    ] = False
     http_status: HttpStatus = TOO_MANY
 
     @model_validator(mode="after")
@@ -278,6 +285,7 @@ class QuotaRule(Limited, Limiting):
             price,
             Overrides(overrides) if overrides else None,
             self.draft.quotas if self.draft else (),
+            leased=self.leased,
             holds=any(ALGORITHMS[quota.algorithm].held for quota in self._all_quotas()),
         )
         return Metered(self, match, tuple(dict.fromkeys(reads)), meter)

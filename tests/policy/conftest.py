@@ -15,6 +15,7 @@ import pytest
 
 from migrations.rules import migrate_rules
 from policy.quota.counters import MemoryCounters, RedisCounters
+from policy.quota.leased import LeasedCounters
 from policy.store import RuleStore
 from tests.conftest import free_port
 from tests.policy.counted import Clock, Counted
@@ -93,7 +94,7 @@ def store(rules_url: str) -> Iterator[RuleStore]:
     store.close()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "leased"])
 def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
     clock = Clock()
     with asyncio.Runner() as runner:
@@ -101,5 +102,7 @@ def counters(request: pytest.FixtureRequest) -> Iterator[Counted]:
             yield Counted(clock, MemoryCounters(clock), runner)
             return
         shared = RedisCounters(request.getfixturevalue("redis_url"), clock_us=clock)
-        yield Counted(clock, shared, runner)
+        yield Counted(
+            clock, LeasedCounters(shared) if request.param == "leased" else shared, runner
+        )
         runner.run(shared.close())

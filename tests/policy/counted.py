@@ -76,4 +76,6 @@ class Counted:
         return quota_key(self._prefix, "0", quota.algorithm, [key])
 
     def _takes(self, takes: Any) -> tuple[Take, ...]:
-        return tuple(Take(self.key(key, quota), quota, amount) for key, quota, amount in takes)
+        return tuple(
+            Take(self.key(key, quota), quota, amount, leased=True) for key, quota, amount in takes
+        )

@@ -67,6 +67,13 @@ def test_an_overrides_counters_can_be_told_from_the_rules() -> None:
     assert [key.split(":")[3] for key in keys] == ["0", "ann.0"]
 
 
+@pytest.mark.parametrize("leased", [True, False])
+def test_a_rule_says_whether_parts_may_be_taken_in_advance(leased: bool) -> None:
+    engine = deciding(quota(limit=3, **MINUTE, leased=leased, draft={"limit": 2, **MINUTE}))
+    charge = engine.matching_quotas(AttributeBag({}))[0].charge
+    assert {take.leased for take in (*charge.takes, *charge.draft)} == {leased}
+
+
 @pytest.mark.parametrize(
     ("service", "user", "limit", "name"),
     [
