@@ -23,7 +23,9 @@ BYTES = Counter(
     "meshmeter_frontend_bytes", "Decompressed bytes of the messages in the outbox", ["protocol"]
 )
 ITEMS = Counter(
-    "meshmeter_frontend_items", "Spans or log entries of the messages in the outbox", ["protocol"]
+    "meshmeter_frontend_items",
+    "Spans, log records, data points of the messages in the outbox",
+    ["protocol"],
 )
 ITEMS_DROPPED = Counter(
     "meshmeter_frontend_items_dropped",
