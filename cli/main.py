@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import bench, demo, explain, importing, lists, rules, settings, sidecar, up
+from cli.commands import (
+    bench,
+    checking,
+    demo,
+    explain,
+    importing,
+    lists,
+    quotas,
+    rules,
+    settings,
+    sidecar,
+    up,
+    versions,
+)
 from cli.processes import exit_code, process_settings
 from collector.errors import InvalidSetting
 
@@ -26,7 +39,14 @@ rules.app.command("export")(importing.export_rules)
 rules.app.command("explain")(explain.explain)
 rules.app.command("agreement")(explain.agreement)
 rules.app.command("promote")(explain.promote)
+rules.app.command("shadow")(versions.shadow)
+rules.app.command("versions")(versions.versions)
+rules.app.command("diff")(versions.diff)
+rules.app.command("rollback")(versions.rollback)
+rules.app.command("audit")(versions.audit)
 app.add_typer(rules.app, name="rules")
+app.add_typer(quotas.app, name="quotas")
+app.command("check")(checking.check)
 app.add_typer(lists.app, name="lists")
 app.command("decision")(explain.decision)
 app.add_typer(bench.app, name="bench")

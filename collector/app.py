@@ -161,7 +161,7 @@ def door(made: Parts, settings: Settings) -> Door:
         import_router(made.rules, made.keeper, made.lists),
         versions_router(made.rules.history, made.keeper),
         audit_router(made.rules.audit),
-        checks_router(made.services.checker),
+        checks_router(made.services.checker, settings.check_deadline_s),
         evaluate_router(made.explainer),
         decisions_router(made.decisions, settings.allow_sample),
         agreement_router(made.decisions, made.rules, settings.allow_sample),

@@ -14,7 +14,8 @@ from policy.results import Decision
 PROTOCOL = "api"
 
 
-def checks_router(checker: Checker) -> APIRouter:
+def checks_router(checker: Checker, deadline_s: float | None = None) -> APIRouter:
+    """`deadline_s`: the longest wait for the counters."""
     refusals = problems({422: "what was sent is wrong, and where", 503: "no rules were loaded yet"})
     api = APIRouter(prefix="/api/v1", route_class=ProblemRoute, responses=refusals, tags=["checks"])
 
@@ -27,6 +28,7 @@ def checks_router(checker: Checker) -> APIRouter:
             bag,
             protocol=PROTOCOL,
             hits=question.hits,
+            deadline_s=deadline_s,
             best_effort=question.best_effort,
             dedup=dedup,
         )
