@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from policy.documents import NAME
 from policy.errors import InvalidRule
 from policy.importing.drafts import Draft, Drafts
+from policy.importing.mixer import is_mixer, mixer
 from policy.importing.names import MAX_LENGTH, Parts, labels
 from policy.importing.native import is_native, native
 from policy.importing.notes import Imported, Note, Severity, Source
@@ -33,6 +34,7 @@ class Format(NamedTuple):
 
 FORMATS: Mapping[str, Format] = {
     "meshmeter": Format(is_native, native),
+    "mixer": Format(is_mixer, mixer),
     "ratelimit": Format(is_ratelimit, ratelimit),
 }
 MAX_PREFIX = 31

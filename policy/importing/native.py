@@ -16,13 +16,14 @@ FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,99})", re.ASCII)
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 PARTS = {"rules", "lists"}
+FOREIGN = {"apiVersion", "items", "metadata", "spec"}  # of Kubernetes
 
 
 def is_native(root: Place) -> bool:
     if not isinstance(root.node, Table):
         return isinstance(root.node, Sequence)
     keys = root.node.entries.keys()
-    return bool(keys & PARTS) or ("kind" in keys and "apiVersion" not in keys)
+    return bool(keys & PARTS) or ("kind" in keys and not keys & FOREIGN)
 
 
 def native(roots: list[Place]) -> Drafts:

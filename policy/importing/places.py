@@ -86,8 +86,11 @@ class Place:
     def refuse(self, reason: str) -> None:
         self.note(Severity.REFUSED, reason)
 
-    def changed(self, reason: str) -> None:
+    def changed(self, reason: str, *, whole: bool = False) -> None:
+        """`whole`: it says all there is to say of what is inside."""
         self.note(Severity.CHANGED, reason)
+        if whole:
+            self.ledger.told.add(self.key)
 
     def ignore(self, reason: str) -> None:
         self.note(Severity.IGNORED, reason)

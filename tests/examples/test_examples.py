@@ -53,7 +53,7 @@ def test_ask_check_is_told_by_the_quota_rule_when_it_is_too_much(collector):
     assert "again in " in said
 
 
-@pytest.mark.parametrize("example", ["ratelimit.yaml", "rules.yaml"])
+@pytest.mark.parametrize("example", ["mixer.yaml", "ratelimit.yaml", "rules.yaml"])
 def test_examples_of_files_to_import_are_imported_whole(collector, example):
     said = subprocess.run(
         [sys.executable, "-m", "cli", "rules", "import", str(EXAMPLES / example)],

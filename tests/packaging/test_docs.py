@@ -45,4 +45,7 @@ def test_every_front_end_has_a_page(frontend):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_is_described(algorithm):
-    assert f"`{algorithm}`" in (ROOT / "docs/rules.md").read_text()
+    page = (ROOT / f"docs/quotas/{algorithm}.md").read_text()
+    assert page.startswith(f"# {algorithm}\n")
+    for overview in ("rules.md", "quotas/README.md"):
+        assert f"{algorithm}.md" in (ROOT / "docs" / overview).read_text()

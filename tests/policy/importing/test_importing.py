@@ -16,7 +16,7 @@ def test_documents_of_several_formats_stand_in_one_text():
 
 @pytest.mark.parametrize("text", ["a: b", "text", "{}", "5"])
 def test_a_document_that_looks_like_nothing_known_is_refused(text):
-    assert said(imported(text)) == [("", "looks like none of meshmeter, ratelimit")]
+    assert said(imported(text)) == [("", "looks like none of meshmeter, mixer, ratelimit")]
 
 
 def test_a_format_that_is_named_is_held_to():
