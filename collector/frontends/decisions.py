@@ -50,6 +50,13 @@ def service_of(node: str) -> str:
     return POD_SUFFIX.sub(r"\1", node)
 
 
+@lru_cache(maxsize=4096)
+def namespace_of(service: str, principal: str = "") -> str:
+    """Of a SPIFFE identity, `spiffe://domain/ns/NAMESPACE/...`, else of `name.namespace`."""
+    by_identity = principal.partition("/ns/")[2].partition("/")[0]
+    return by_identity or service.partition(".")[2].partition(".")[0]
+
+
 def destination_service(headers: Mapping[str, str]) -> str:
     """By x-mesh-destination, else by x-mesh-node; "" when neither is there."""
     return headers.get(DESTINATION) or service_of(headers.get(NODE, ""))

@@ -3,7 +3,7 @@ those it counts by itself."""
 
 from collections.abc import Mapping
 
-from collector.frontends.decisions import destination_service
+from collector.frontends.decisions import destination_service, namespace_of
 from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType
 
 
@@ -23,4 +23,7 @@ def descriptor_bag(
         service = destination_service(metadata)
         if service:
             values["destination.service"] = service
+    namespace = namespace_of(str(values.get("destination.service", "")))
+    if namespace:
+        values.setdefault("destination.namespace", namespace)
     return AttributeBag(values)

@@ -22,6 +22,7 @@ from collector.frontends.decisions import (
     decision_headers,
     denial_body,
     destination_service,
+    namespace_of,
 )
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
@@ -83,6 +84,13 @@ READERS: Mapping[str, Reader] = {
 }
 
 
+# What each is read from.
+NAMESPACES: Mapping[str, tuple[str, str]] = {
+    "source.namespace": ("source.service", "source.principal"),
+    "destination.namespace": ("destination.service", "destination.principal"),
+}
+
+
 class ContextValues(dict[str, Value]):
     """The attributes of one request, each read from the message when first asked for.
 
@@ -110,6 +118,9 @@ class ContextValues(dict[str, Value]):
         value = reader(self._context) if reader else None
         if name == "destination.service" and not value:
             return destination_service(self._metadata)
+        if name in NAMESPACES:
+            service, principal = NAMESPACES[name]
+            return namespace_of(self.get(service, ""), self.get(principal, ""))
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -128,7 +139,7 @@ class ContextValues(dict[str, Value]):
         return len(self.keys())
 
     def keys(self) -> "dict_keys[str, Value]":
-        for name in (*READERS, *self._context.context_extensions):
+        for name in (*READERS, *NAMESPACES, *self._context.context_extensions):
             self.get(name)
         return super().keys()
 

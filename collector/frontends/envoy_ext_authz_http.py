@@ -17,6 +17,7 @@ from collector.frontends.decisions import (
     decision_headers,
     denial_body,
     destination_service,
+    namespace_of,
 )
 from collector.services import Services
 from collector.settings import Settings
@@ -58,6 +59,8 @@ def bag_of(request: RawRequest) -> AttributeBag:
         "source.principal": client_principal(headers[XFCC]) if XFCC in headers else "",
         "destination.service": destination_service(headers),
     }
+    named["source.namespace"] = namespace_of(named["source.service"], named["source.principal"])
+    named["destination.namespace"] = namespace_of(named["destination.service"])
     values: dict[str, Value] = {name: value for name, value in named.items() if value}
     values["request.headers"] = headers
     values["connection.mtls"] = "source.principal" in values

@@ -22,6 +22,7 @@ from collector.frontends.decisions import (
     US,
     decision_headers,
     destination_service,
+    namespace_of,
 )
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
@@ -102,6 +103,9 @@ def bag_of(domain: str, descriptor: Descriptor, metadata: Metadata) -> Attribute
         service = destination_service(metadata)
         if service:
             values["destination.service"] = service
+    namespace = namespace_of(str(values.get("destination.service", "")))
+    if namespace:
+        values.setdefault("destination.namespace", namespace)
     return AttributeBag(values)
 
 

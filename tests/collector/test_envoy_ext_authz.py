@@ -149,6 +149,7 @@ def test_every_attribute_has_its_value():
         "context.protocol": "grpc",
         "destination.ip": b"\0" * 15 + b"\1",
         "destination.labels": {"app": "cart"},
+        "destination.namespace": "shop",
         "destination.port": 8080,
         "destination.service": "cart.shop",
         "request.host": "cart",
@@ -161,6 +162,7 @@ def test_every_attribute_has_its_value():
         "request.url_path": "/cart",
         "request.useragent": "curl/8",
         "source.ip": b"\x0a\0\0\7",
+        "source.namespace": "shop",
         "source.principal": "spiffe://cluster.local/ns/shop/sa/frontend",
         "source.service": "frontend.shop",
     }
@@ -171,6 +173,7 @@ def test_an_empty_request_has_next_to_nothing():
     assert found == {
         "connection.mtls": False,
         "context.protocol": "http",
+        "destination.namespace": "shop",
         "destination.service": "cart.shop",
         "request.size": 0,
     }
@@ -195,3 +198,21 @@ def test_the_route_sets_attributes_of_every_type():
 
 def test_only_the_vocabulary_is_read():
     assert READERS.keys() <= VOCABULARY.keys()
+
+
+@pytest.mark.parametrize(
+    ("match", "denied"),
+    [
+        ('destination.namespace == "shop"', True),
+        ('destination.namespace == "bank"', False),
+        ('source.namespace == "web"', True),
+    ],
+)
+def test_namespaces_are_read_of_names_and_identities(match, denied):
+    rule = DenyRule(name="closed", match=match)
+    asked = request({"destination.service": "cart.shop"})
+    asked.attributes.source.service = "front.other"
+    asked.attributes.source.principal = "spiffe://mesh/ns/web/sa/front"
+    with client(rule) as authz:
+        answer = authz.check(asked)
+    assert answer.HasField("denied_response") is denied

@@ -183,3 +183,9 @@ def test_places_in_flight_of_all_descriptors_are_told_to_be_released_together():
         # Ada is in flight: what is refused with hers holds nothing of Eve's.
         assert rls.ask({"user": "eve"}, {"user": "ada"}).overall_code == OVER_LIMIT
         assert rls.ask({"user": "eve"}).overall_code == OK
+
+
+def test_the_namespace_is_that_of_the_destination():
+    with client(DenyRule(name="closed", match='destination.namespace == "shop"')) as rls:
+        assert rls.ask({"user": "ada"}).overall_code == OVER_LIMIT
+        assert rls.ask({"destination.service": "cart.bank"}).overall_code == OK
