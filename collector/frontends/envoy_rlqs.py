@@ -90,7 +90,7 @@ class QuotaStream:
             if reason:
                 self._refuse(name, reason)
                 return
-            entries = {key: value.decode() for key, value in name}
+            entries = [(key, value.decode()) for key, value in name]
             self._known[name] = descriptor_bag(self._domain, entries, self._metadata)
         elapsed_s = usage.time_elapsed.seconds + usage.time_elapsed.nanos / 1e9
         counts = Usage(usage.num_requests_allowed, usage.num_requests_denied, max(elapsed_s, 0.0))

@@ -21,14 +21,13 @@ from collector.frontends.decisions import (
     LEASES,
     US,
     decision_headers,
-    destination_service,
-    namespace_of,
 )
+from collector.frontends.descriptors import descriptor_bag
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
 from collector.settings import Settings
 from collector.transport.grpc import Metadata, Reply, UnaryMethod
-from policy.attributes import VOCABULARY, AttributeBag, Value, ValueType, ratelimit_keys
+from policy.attributes import AttributeBag
 from policy.results import Decision, HeaderOperation
 
 PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
@@ -89,24 +88,8 @@ class RateLimit:
 
 
 def bag_of(domain: str, descriptor: Descriptor, metadata: Metadata) -> AttributeBag:
-    entries = {entry.key: entry.value for entry in descriptor.entries}
-    values: dict[str, Value] = {
-        name: value for name, value in entries.items() if VOCABULARY.get(name) is ValueType.STRING
-    }
-    values["ratelimit.domain"] = domain
-    values["ratelimit.descriptor"] = entries
-    values["ratelimit.keys"] = ratelimit_keys(entry.key for entry in descriptor.entries)
-    values["ratelimit.values"] = {
-        str(number): entry.value for number, entry in enumerate(descriptor.entries, start=1)
-    }
-    if "destination.service" not in values:
-        service = destination_service(metadata)
-        if service:
-            values["destination.service"] = service
-    namespace = namespace_of(str(values.get("destination.service", "")))
-    if namespace:
-        values.setdefault("destination.namespace", namespace)
-    return AttributeBag(values)
+    entries = [(entry.key, entry.value) for entry in descriptor.entries]
+    return descriptor_bag(domain, entries, metadata)
 
 
 def hits_of(request: pb.RateLimitRequest, descriptor: Descriptor) -> int:
