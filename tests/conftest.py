@@ -77,13 +77,16 @@ def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def store_url(store_server: str) -> str:
-    """The URL of a new, migrated database on the shared ClickHouse."""
+def store_url(store_server: str) -> Iterator[str]:
+    """The URL of a new, migrated database on the shared ClickHouse, which is dropped afterwards:
+    its tables would take the memory of those to come."""
     from migrations.clickhouse import migrate_clickhouse
 
     url = f"{store_server}/t{uuid.uuid4().hex}"
     migrate_clickhouse(url)
-    return url
+    yield url
+    with Store(f"{store_server}/default") as server:
+        server.command(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]}")
 
 
 @pytest.fixture

@@ -218,4 +218,17 @@ def counts(descriptor: Descriptor) -> bool:
     """Whether there is a counter at or below it."""
     if descriptor.limit and descriptor.limit.requests:
         return True
-    return any(counts(other) for beside in descriptor.level.by_key.values() for other in beside)
+    return any(
+        counts(other)
+        for beside in descriptor.level.by_key.values()
+        for other in beside
+        if is_reached(other, beside)
+    )
+
+
+def is_reached(descriptor: Descriptor, beside: list[Descriptor]) -> bool:
+    """Whether no wildcard before it takes all. Whole values come before all wildcards."""
+    if descriptor.value and not descriptor.wild:
+        return True
+    before = beside[: beside.index(descriptor)] if descriptor.wild else beside
+    return not any(other.wild and not other.value.strip("*") for other in before)
