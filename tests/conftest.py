@@ -72,7 +72,8 @@ def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An embedded ClickHouse shared by the session, as clickhouse://host:port."""
     from tests.embedded.daemon import running_store
 
-    with running_store(tmp_path_factory.mktemp("store")) as store:
+    room = ("--memory-bytes", str(6 * 1024**3))  # for the databases of many tests
+    with running_store(tmp_path_factory.mktemp("store"), *room) as store:
         yield store.url.rpartition("/")[0]
 
 
