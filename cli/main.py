@@ -128,7 +128,7 @@ def health(
 
 def main() -> None:
     try:
-        app()
+        app(prog_name="meshmeter")
     except InvalidSetting as error:
         print(f"meshmeter: {error}", file=sys.stderr)
         sys.exit(2)
