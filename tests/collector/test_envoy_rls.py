@@ -69,7 +69,7 @@ def test_the_answer_says_limit_remaining_and_reset():
     assert (status.current_limit.requests_per_unit, status.limit_remaining) == (2, 1)
     assert status.current_limit.unit == pb.RateLimitResponse.RateLimit.MINUTE
     assert status.current_limit.name == "two-a-minute"
-    assert 0 < status.duration_until_reset.ToSeconds() <= 60
+    assert 0 < status.duration_until_reset.ToMilliseconds() <= 60_000
 
 
 def test_over_the_limit_names_the_rule_in_headers_and_trailers():
