@@ -13,6 +13,7 @@ from cli.commands import (
     explain,
     importing,
     lists,
+    pipeline,
     quotas,
     rules,
     settings,
@@ -49,6 +50,7 @@ app.add_typer(quotas.app, name="quotas")
 app.command("check")(checking.check)
 app.add_typer(lists.app, name="lists")
 app.command("decision")(explain.decision)
+app.command("reconcile")(pipeline.reconcile)
 app.add_typer(bench.app, name="bench")
 app.command("settings")(settings.settings)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import uvloop
 
+from collector.accounts import Accounts
 from collector.checker import EngineChecker
 from collector.consumption import Consumption
 from collector.decision_log import DecisionLog
@@ -28,6 +29,7 @@ from collector.frontends.import_api import import_router
 from collector.frontends.lists_api import lists_router
 from collector.frontends.query_api import query_router
 from collector.frontends.quotas_api import quotas_router
+from collector.frontends.reconciliation_api import reconciliation_router
 from collector.frontends.rules_api import rules_router
 from collector.frontends.servicegraph import servicegraph_router
 from collector.frontends.usage_api import usage_router
@@ -169,6 +171,7 @@ def door(made: Parts, settings: Settings) -> Door:
         query_router(made.questions),
         zipkin_router(made.questions),
         servicegraph_router(made.questions),
+        reconciliation_router(Accounts(made.outbox)),
         internal_router(made.outbox, settings),
     )
     methods = {

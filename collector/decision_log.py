@@ -110,7 +110,9 @@ class DecisionLog:
         return batch
 
     async def _hand_over(self, batch: list[bytes]) -> bool:
-        report = Report(Signal.DECISIONS, b"".join(batch), time.time_ns(), self._identity)
+        report = Report(
+            Signal.DECISIONS, b"".join(batch), time.time_ns(), self._identity, len(batch)
+        )
         try:
             await self._reporter.report(report)
         except CollectorError as error:

@@ -6,7 +6,7 @@ import httpx
 
 from collector.errors import Malformed, Unready
 from collector.group_frames import COUNT_HEADER, decode_reports
-from collector.model import Report
+from collector.model import Account, Report
 
 TIMEOUT = httpx.Timeout(10, connect=2)
 
@@ -34,8 +34,9 @@ class HttpGroups:
             raise Unready(f"{answer.url} answered with part of a group")
         return reports
 
-    def done(self, group: int) -> None:
-        self._expect_success(self._request("POST", f"{group}/done"))
+    def done(self, group: int, accounts: Sequence[Account]) -> None:
+        told = {"accounts": [account._asdict() for account in accounts]}
+        self._expect_success(self._request("POST", f"{group}/done", told))
 
     def failed(self, group: int, reason: str) -> None:
         told = {"reason": reason}

@@ -3,7 +3,7 @@
 Each report is a frame:
 
     length of the header, 4 bytes, big-endian
-    header, JSON: {"signal": …, "identity": …, "received_ns": …, "size": …}
+    header, JSON: {"signal": …, "identity": …, "received_ns": …, "items": …, "size": …}
     body, `size` bytes, as it was accepted
 """
 
@@ -26,6 +26,7 @@ def encode_reports(reports: Sequence[Report]) -> bytes:
             "signal": report.signal.value,
             "identity": report.identity,
             "received_ns": report.received_ns,
+            "items": report.items,
             "size": len(report.body),
         }
         text = json.dumps(header).encode()
@@ -47,7 +48,9 @@ def decode_reports(data: bytes) -> list[Report]:
                 raise Malformed("the last report is cut short")
             body = data[start:offset]
             signal = Signal(header["signal"])
-            reports.append(Report(signal, body, header["received_ns"], header["identity"]))
+            reports.append(
+                Report(signal, body, header["received_ns"], header["identity"], header["items"])
+            )
     except (KeyError, TypeError, ValueError, struct.error) as error:
         raise Malformed(f"not a group of reports: {type(error).__name__}") from error
     return reports

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-from collector.model import Report
+from collector.model import Account, Report
 from collector.outbox import Outbox
 
 GROUPS = Counter(
@@ -23,7 +23,8 @@ class Groups(Protocol):
     def fetch(self, group: int) -> Sequence[Report]:
         """Begins an attempt. Empty when there is nothing (any more) to do."""
 
-    def done(self, group: int) -> None: ...
+    def done(self, group: int, accounts: Sequence[Account]) -> None:
+        """It is stored, and that became of its items."""
 
     def failed(self, group: int, reason: str) -> None:
         """The group's own fault: the attempt counts."""
@@ -45,8 +46,8 @@ class OutboxGroups:
     def fetch(self, group: int) -> Sequence[Report]:
         return self._outbox.begin_attempt(group)
 
-    def done(self, group: int) -> None:
-        if self._outbox.mark_done(group):
+    def done(self, group: int, accounts: Sequence[Account]) -> None:
+        if self._outbox.mark_done(group, accounts):
             GROUPS.labels("done").inc()
 
     def failed(self, group: int, reason: str) -> None:

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from collector.decoders import decode_group
 from collector.errors import StoreDown, StoreError
 from collector.groups import Groups
-from collector.model import Report
+from collector.model import Account, Report
 from collector.store.client import Store
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,14 @@ def ingest(groups: Groups, store: Store, collector_id: str, group: int) -> bool:
     if not reports:
         return True
     try:
-        store_reports(store, collector_id, group, reports)
+        accounts = store_reports(store, collector_id, group, reports)
     except StoreDown as error:
         return wait(groups, group, error, taken=True)
     except Exception as error:
         log.exception("A group cannot be stored", extra={"group": group})
         groups.failed(group, reason(error))
         return False
-    groups.done(group)
+    groups.done(group, accounts)
     return True
 
 
@@ -67,8 +67,13 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
-def store_reports(store: Store, collector_id: str, group: int, reports: Sequence[Report]) -> None:
-    """Raises StoreDown, StoreError, and whatever a faulty decoder raises."""
+def store_reports(
+    store: Store, collector_id: str, group: int, reports: Sequence[Report]
+) -> Sequence[Account]:
+    """What became of the items.
+
+    Raises StoreDown, StoreError, and whatever a faulty decoder raises.
+    """
     with cpu("decode"):
         decoded = decode_group(reports, group)
     for table in sorted(decoded.tables):
@@ -79,6 +84,7 @@ def store_reports(store: Store, collector_id: str, group: int, reports: Sequence
         ROWS.labels(table).inc(count)
     SKIPPED.inc(decoded.skipped)
     SPLIT.inc(decoded.split)
+    return decoded.accounts
 
 
 @contextmanager

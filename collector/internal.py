@@ -15,8 +15,13 @@ from pydantic import BaseModel
 
 from collector.group_frames import COUNT_HEADER, MEDIA_TYPE, encode_reports
 from collector.groups import OutboxGroups
+from collector.model import Account
 from collector.outbox import Outbox
 from collector.settings import Settings
+
+
+class Done(BaseModel):
+    accounts: list[Account]
 
 
 class Failure(BaseModel):
@@ -50,8 +55,8 @@ def router(outbox: Outbox, settings: Settings) -> APIRouter:
         return Response(encode_reports(reports), media_type=MEDIA_TYPE, headers=headers)
 
     @routes.post("/{group}/done", status_code=204)
-    def done(group: int) -> None:
-        groups.done(group)
+    def done(group: int, told: Done) -> None:
+        groups.done(group, told.accounts)
 
     @routes.post("/{group}/failed", status_code=204)
     def failed(group: int, failure: Failure) -> None:

@@ -1,5 +1,6 @@
 """What crosses the outbox, one accepted request, raw; and what traces are looked for by."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -45,3 +46,14 @@ class Report:
     body: bytes
     received_ns: int
     identity: str = ""  # who sent it: the x-mesh-node metadata, or the peer's address
+    items: int = 1  # spans, records, points in it, as counted when it was accepted
+
+
+class Account(NamedTuple):
+    """What became of one sender's items of one signal in a group that was stored."""
+
+    signal: Signal
+    identity: str
+    stored: int
+    skipped: int
+    refused: Mapping[str, int]  # by reason: they are dead letters

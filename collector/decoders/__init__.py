@@ -5,6 +5,7 @@ and wherever it is decoded, since a second insert under the same token is droppe
 no clock but the report's `received_ns`, no chance, no sets.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from collector.decoders import (
@@ -20,7 +21,7 @@ from collector.decoders import (
 from collector.decoders.decoded import Collected, DeadLetter, Decoded
 from collector.decoders.limits import Reason
 from collector.errors import Refused
-from collector.model import Report, Signal
+from collector.model import Account, Report, Signal
 
 __all__ = ["DECODERS", "DeadLetter", "Decoded", "Decoder", "decode_group"]
 
@@ -46,11 +47,33 @@ DECODERS: dict[Signal, Decoder] = {
 def decode_group(reports: Iterable[Report], group: int) -> Decoded:
     """Every item of every report is a row, a dead letter, or skipped and counted."""
     parts = {signal: Collected() for signal in DECODERS}
+    accounts: dict[tuple[Signal, str], Account] = {}
     for report in reports:
-        part = parts[report.signal]
-        try:
-            DECODERS[report.signal](report, part)
-        except Refused as error:
-            refusal = (Reason.UNREADABLE, str(error))
-            part.dead.append(DeadLetter.of(report, refusal, report.body))
-    return Decoded.of(list(parts.values()), group)
+        account = decode(report, parts[report.signal])
+        key = report.signal, report.identity
+        accounts[key] = added(accounts[key], account) if key in accounts else account
+    return Decoded.of(list(parts.values()), group, list(accounts.values()))
+
+
+def decode(report: Report, out: Collected) -> Account:
+    """What became of its items. A dead letter that cannot be read may stand for several of them:
+    the points of a metric, or a whole body."""
+    stored, dead, skipped = out.items, len(out.dead), out.skipped
+    try:
+        DECODERS[report.signal](report, out)
+    except Refused as error:
+        refusal = (Reason.UNREADABLE, str(error))
+        out.dead.append(DeadLetter.of(report, refusal, report.body))
+    stored, skipped = out.items - stored, out.skipped - skipped
+    refused = Counter(str(letter.reason) for letter in out.dead[dead:])
+    if Reason.UNREADABLE in refused:
+        refused[Reason.UNREADABLE] += report.items - stored - skipped - refused.total()
+    return Account(report.signal, report.identity, stored, skipped, refused)
+
+
+def added(one: Account, other: Account) -> Account:
+    """Both of the same sender and signal."""
+    refused = Counter(one.refused) + Counter(other.refused)
+    return one._replace(
+        stored=one.stored + other.stored, skipped=one.skipped + other.skipped, refused=refused
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from collector.decoders.limits import MAX_DEAD_ITEM_BYTES, Refusal
 from collector.decoders.text import cut
-from collector.model import Report, Signal
+from collector.model import Account, Report, Signal
 from collector.store.tables import TABLES, DeadLetterRow, Row, columns
 
 
@@ -54,6 +54,11 @@ class Collected:
         self.rows.extend(rows)
         self.split += len(rows) - 1
 
+    @property
+    def items(self) -> int:
+        """That became rows."""
+        return len(self.rows) - self.split
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -63,9 +68,12 @@ class Decoded:
     dead: list[DeadLetter]
     skipped: int
     split: int
+    accounts: Sequence[Account] = ()
 
     @classmethod
-    def of(cls, parts: Sequence[Collected], group: int) -> "Decoded":
+    def of(
+        cls, parts: Sequence[Collected], group: int, accounts: Sequence[Account] = ()
+    ) -> "Decoded":
         """Rows of one table are one block, whichever decoders they came from."""
         dead = [letter for part in parts for letter in part.dead]
         blocks: dict[str, list[Row]] = {}
@@ -76,7 +84,7 @@ class Decoded:
             blocks.setdefault(TABLES[DeadLetterRow], []).append(letter.row())
         tables = {table: columns(rows, group) for table, rows in blocks.items()}
         skipped = sum(part.skipped for part in parts)
-        return cls(tables, dead, skipped, sum(part.split for part in parts))
+        return cls(tables, dead, skipped, sum(part.split for part in parts), accounts)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ TAGS = [
     {"name": "audit", "description": "Who did what, to what, why and when."},
     {"name": "checks", "description": "May it pass?"},
     {"name": "decisions", "description": "What was decided, and by which rule."},
+    {"name": "pipeline", "description": "What was accepted, and what became of it."},
     {"name": "collectors", "description": "Who runs which version of the rules."},
 ]
 

@@ -7,6 +7,7 @@ for a reason; every item of a message in the outbox is stored or a dead letter.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from prometheus_client import Counter
 
@@ -73,3 +74,25 @@ def stored(protocol: str, size: int, items: int, refused: int = 0) -> None:
     ITEMS.labels(protocol).inc(items)
     if refused:
         ITEMS_DROPPED.labels(protocol).inc(refused)
+
+
+class Door(NamedTuple):
+    """Messages that came, and those of them that went no further, by reason."""
+
+    messages: int
+    dropped: dict[str, int]
+
+
+def door() -> dict[str, Door]:
+    """By protocol, since this process began."""
+    seen = {
+        sample.labels["protocol"]: Door(int(sample.value), {})
+        for family in MESSAGES.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    for family in MESSAGES_DROPPED.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_total"):
+                seen[sample.labels["protocol"]].dropped[sample.labels["reason"]] = int(sample.value)
+    return seen

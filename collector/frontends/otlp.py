@@ -132,7 +132,8 @@ class Exporter:
             dropped(protocol, "empty")
         else:
             signal = encodings[content_type].signal
-            await self._reporter.report(Report(signal, body, received_ns, identity))
+            report = Report(signal, body, received_ns, identity, found.items)
+            await self._reporter.report(report)
             stored(protocol, len(body), found.items, found.rejected)
         return encoded(self._export.rejection.told(found.rejected, found.reasons), content_type)
 

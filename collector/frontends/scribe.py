@@ -53,7 +53,8 @@ class Scribe:
         if not any(spans):
             dropped(PROTOCOL, "empty")
             return
-        await self._reporter.report(Report(Signal.SCRIBE, call.arguments, time.time_ns(), peer))
+        report = Report(Signal.SCRIBE, call.arguments, time.time_ns(), peer, len(spans))
+        await self._reporter.report(report)
         stored(PROTOCOL, len(call.arguments), len(spans))
 
 

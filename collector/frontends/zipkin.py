@@ -75,7 +75,7 @@ class Spans:
             return
         if found.rejected == found.items:
             raise Malformed("no span of the request can be stored: " + "; ".join(found.reasons))
-        await self._held.report(Report(signal, body, received_ns, identity))
+        await self._held.report(Report(signal, body, received_ns, identity, found.items))
         stored(PROTOCOL, len(body), found.items, found.rejected)
 
 

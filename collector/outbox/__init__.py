@@ -3,6 +3,15 @@
 from collector.outbox.metrics import OutboxMetrics
 from collector.outbox.outbox import Outbox
 from collector.outbox.refusals import Refusal
-from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
+from collector.outbox.values import BookEntry, Group, OutboxStats, Quarantined, Terms
 
-__all__ = ["Group", "Outbox", "OutboxMetrics", "OutboxStats", "Quarantined", "Refusal", "Terms"]
+__all__ = [
+    "BookEntry",
+    "Group",
+    "Outbox",
+    "OutboxMetrics",
+    "OutboxStats",
+    "Quarantined",
+    "Refusal",
+    "Terms",
+]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from collector.errors import InvalidSetting
+from collector.outbox import books
 from collector.outbox.statements import FROZEN_UP_TO
 
 PAGE_BYTES = 65536
@@ -83,6 +84,7 @@ def recover(connection: sqlite3.Connection, remember_since_s: int) -> None:
     """Make what is missing, and forget all leases: whoever held one may be gone."""
     connection.execute("ATTACH ':memory:' AS volatile")
     connection.executescript(SCHEMA)
+    upgrade(connection)
     connection.execute("BEGIN IMMEDIATE")
     if connection.execute("SELECT count(*) FROM identity").fetchone() == (0,):
         connection.execute("INSERT INTO identity VALUES (?)", (str(uuid.uuid4()),))
@@ -97,9 +99,17 @@ def recover(connection: sqlite3.Connection, remember_since_s: int) -> None:
         " SELECT count(*), ifnull(sum(size), 0) FROM requests WHERE id > ?",
         frozen,
     )
+    books.recover(connection, frozen[0])
     connection.execute("UPDATE groups SET lease_until_s = 0 WHERE state = 0")
     connection.execute("COMMIT")
     sync_directory(connection)
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """What a file of an earlier version lacks. Its reports have no items: they are in no books."""
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(requests)")]
+    if "items" not in columns:
+        connection.execute("ALTER TABLE requests ADD COLUMN items INTEGER NOT NULL DEFAULT 0")
 
 
 def sync_directory(connection: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""The outbox as gauges, read when they are scraped: zero means drained, now."""
+"""The outbox and its books as gauges, read when they are scraped: zero means drained, now."""
 
 import contextlib
 from collections.abc import Iterable
@@ -18,21 +18,39 @@ GAUGES: dict[str, tuple[str, str]] = {
     "used_bytes": ("used_bytes", "bytes of the outbox file in use"),
 }
 
+STATES = (
+    "accepted", "stored", "skipped", "discarded", "pending", "quarantined", "difference"
+)  # fmt: skip
+
 
 class OutboxMetrics(Collector):
     def __init__(self, outbox: Outbox, registry: CollectorRegistry = REGISTRY) -> None:
         self._outbox = outbox
         self._registry = registry
         self._last = outbox.stats()
+        self._books = outbox.books()
         registry.register(self)
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         with contextlib.suppress(Refusal):  # a broken outbox: other metrics matter all the more
             self._last = self._outbox.stats()
+            self._books = self._outbox.books()
         for name, (field, help_) in GAUGES.items():
             yield GaugeMetricFamily(
                 f"meshmeter_outbox_{name}", help_, value=float(getattr(self._last, field))
             )
+
+        items = GaugeMetricFamily(
+            "meshmeter_items",
+            "items accepted since the outbox was made, and what became of them",
+            labels=["signal", "client", "state", "reason"],
+        )
+        for entry in self._books:
+            for state in STATES:
+                items.add_metric([entry.signal, entry.client, state, ""], getattr(entry, state))
+            for reason, refused in entry.refused.items():
+                items.add_metric([entry.signal, entry.client, "refused", reason], refused)
+        yield items
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         return []

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.errors import InvalidSetting
-from collector.model import Report, Signal
-from collector.outbox import statements
+from collector.model import Account, Report, Signal
+from collector.outbox import books, statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
 from collector.outbox.refusals import Full, Slow
-from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
+from collector.outbox.values import BookEntry, Group, OutboxStats, Quarantined, Terms
 from collector.outbox.writer import Writer
 
 REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
@@ -92,16 +92,18 @@ class Outbox:
         """Always the same reports in the same order; empty when the group is purged."""
         with contextlib.closing(self._file.reader()) as reading:
             rows = reading.execute(
-                "SELECT signal, body, received_ns, identity FROM requests, groups"
+                "SELECT signal, body, received_ns, identity, items FROM requests, groups"
                 " WHERE groups.id = ? AND requests.id BETWEEN first_request AND last_request"
                 " ORDER BY requests.id",
                 (group,),
             )
             return [Report(Signal(signal), *rest) for signal, *rest in rows]
 
-    def mark_done(self, group: int) -> bool:
-        """True the first time."""
-        return self._call(lambda writing: statements.finish(writing, group, self._clock()))
+    def mark_done(self, group: int, accounts: Sequence[Account] = ()) -> bool:
+        """True the first time: then what became of its items is in the books."""
+        return self._call(
+            lambda writing: statements.finish(writing, group, self._clock(), accounts)
+        )
 
     def mark_failed(self, group: int, reason: str) -> None:
         """The group's own fault: tried again when its lease ends, quarantined in the end."""
@@ -128,6 +130,11 @@ class Outbox:
 
     def stats(self) -> OutboxStats:
         return self._call(lambda writing: statements.stats(writing, self._clock()))
+
+    def books(self) -> list[BookEntry]:
+        """What became of all items since the file was made, by signal and client."""
+        pending, quarantined = statements.PENDING, statements.QUARANTINED
+        return self._call(lambda writing: books.entries(writing, pending, quarantined))
 
     def trouble(self) -> str:
         """Why nothing is accepted, "" when all is well: a readiness check."""

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS requests
     received_ns INTEGER NOT NULL,
     digest BLOB NOT NULL,
     size INTEGER NOT NULL,
+    items INTEGER NOT NULL,
     body BLOB NOT NULL
 );
 
@@ -32,6 +33,28 @@ CREATE TABLE IF NOT EXISTS groups
 );
 
 CREATE INDEX IF NOT EXISTS groups_by_state ON groups (state, id);
+
+-- Whose items a group holds, until what became of them is in `books`.
+CREATE TABLE IF NOT EXISTS group_parts
+(
+    group_id INTEGER NOT NULL,
+    signal TEXT NOT NULL,
+    client TEXT NOT NULL,
+    reports INTEGER NOT NULL,
+    items INTEGER NOT NULL,
+    PRIMARY KEY (group_id, signal, client)
+) WITHOUT ROWID;
+
+-- What became of all that was ever frozen. Written with the group it is about, in one transaction.
+CREATE TABLE IF NOT EXISTS books
+(
+    signal TEXT NOT NULL,
+    client TEXT NOT NULL,
+    kind TEXT NOT NULL, -- reports, accepted, stored, skipped, refused, discarded
+    reason TEXT NOT NULL, -- of what was refused, else ''
+    total INTEGER NOT NULL,
+    PRIMARY KEY (signal, client, kind, reason)
+) WITHOUT ROWID;
 
 -- Digests of purged requests, so that a late retry is still known.
 CREATE TABLE IF NOT EXISTS digests
@@ -53,3 +76,13 @@ CREATE TABLE volatile.unfrozen
     requests INTEGER NOT NULL,
     bytes INTEGER NOT NULL
 );
+
+-- Of whom that is.
+CREATE TABLE volatile.waiting
+(
+    signal TEXT NOT NULL,
+    client TEXT NOT NULL,
+    reports INTEGER NOT NULL,
+    items INTEGER NOT NULL,
+    PRIMARY KEY (signal, client)
+) WITHOUT ROWID;

@@ -4,15 +4,18 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 
-from collector.model import Report
+from collector.model import Account, Report
+from collector.outbox import books
 from collector.outbox.values import Group, OutboxStats, Quarantined, Terms
 
 PENDING, DONE, QUARANTINED = 0, 1, 2
 
 ADD = """
-INSERT INTO requests (signal, identity, received_ns, digest, size, body)
-VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO requests (signal, identity, received_ns, digest, size, items, body)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+
+WAITING = "SELECT id, size, signal, identity, items FROM requests WHERE id > ? ORDER BY id"
 
 DUE = """
 SELECT id, requests, bytes, sends, attempts, failure
@@ -51,9 +54,12 @@ def add(connection: sqlite3.Connection, reports: Sequence[tuple[Report, bytes]])
         known = connection.execute("INSERT OR IGNORE INTO volatile.recent VALUES (?)", (key,))
         if known.rowcount == 0:
             continue
-        length = len(report.body)
-        row = (report.signal.value, report.identity, report.received_ns, key, length, report.body)
-        connection.execute(ADD, row)
+        signal, length = report.signal.value, len(report.body)
+        connection.execute(
+            ADD,
+            (signal, report.identity, report.received_ns, key, length, report.items, report.body),
+        )
+        books.wait(connection, (signal, books.cut(report.identity)), 1, report.items)
         added += 1
         size += length
     if added:
@@ -68,12 +74,14 @@ def freeze(connection: sqlite3.Connection, max_bytes: int) -> int:
     """Returns the new group's id, 0 when there is nothing to freeze."""
     frozen = connection.execute(FROZEN_UP_TO).fetchone()[0]
     ids: list[int] = []
+    owners: list[books.Owned] = []
     total = 0
-    rows = connection.execute("SELECT id, size FROM requests WHERE id > ? ORDER BY id", (frozen,))
-    for request, size in rows:
+    rows = connection.execute(WAITING, (frozen,))
+    for request, size, *owner in rows:
         if ids and total + size > max_bytes:
             break
         ids.append(request)
+        owners.append(tuple(owner))
         total += size
     rows.close()
     if not ids:
@@ -86,7 +94,9 @@ def freeze(connection: sqlite3.Connection, max_bytes: int) -> int:
         "UPDATE volatile.unfrozen SET requests = requests - ?, bytes = bytes - ?",
         (len(ids), total),
     )
-    return made.lastrowid or 0
+    group = made.lastrowid or 0
+    books.freeze(connection, group, owners)
+    return group
 
 
 def hand_out(
@@ -163,12 +173,16 @@ def put_back(connection: sqlite3.Connection, group: int, retry_at_s: float, *, t
     )
 
 
-def finish(connection: sqlite3.Connection, group: int, now_s: float) -> bool:
+def finish(
+    connection: sqlite3.Connection, group: int, now_s: float, accounts: Sequence[Account]
+) -> bool:
     """True the first time."""
     done = connection.execute(
         "UPDATE groups SET state = ?, done_s = ? WHERE id = ? AND state != ?",
         (DONE, now_s, group, DONE),
     )
+    if done.rowcount:
+        books.settle(connection, group, accounts)
     return done.rowcount == 1
 
 

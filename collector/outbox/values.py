@@ -1,6 +1,6 @@
 """What the outbox tells of itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +21,28 @@ class Quarantined(NamedTuple):
 
     group: int
     reason: str
+
+
+@dataclass(frozen=True)
+class BookEntry:
+    """What was taken of one client for one signal since the file was made, in items."""
+
+    signal: str
+    client: str
+    reports: int
+    accepted: int
+    stored: int
+    skipped: int  # that are not to be stored
+    refused: Mapping[str, int]  # by reason: dead letters
+    discarded: int  # deleted by somebody from quarantine
+    pending: int
+    quarantined: int
+
+    @property
+    def difference(self) -> int:
+        """Accepted and unaccounted for; 0 when all is well."""
+        told = self.stored + self.skipped + sum(self.refused.values()) + self.discarded
+        return self.accepted - told - self.pending - self.quarantined
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""A collector process of its own, to be maltreated. No worker and no ClickHouse are behind it."""
+"""A collector process of its own, to be maltreated. No worker and no ClickHouse are behind it,
+unless URLs name some."""
 
 import os
 import signal
@@ -29,16 +30,20 @@ class LiveCollector:
     def __init__(
         self, data_dir: Path, valkey_url: str, rules_url: str = "", **settings: Any
     ) -> None:
+        elsewhere: dict[str, Any] = {
+            "clickhouse_url": f"clickhouse://127.0.0.1:{free_port()}/nobody",
+            "broker_url": f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
+        }
+        http = f"127.0.0.1:{free_port()}"
         self.settings = Settings(
             data_dir=data_dir,
-            clickhouse_url=f"clickhouse://127.0.0.1:{free_port()}/nobody",
             rules_url=rules_url or f"sqlite:///{data_dir}/rules.sqlite",
             redis_url=valkey_url,
-            broker_url=f"{valkey_url.rpartition('/')[0]}/{BROKER_DATABASE}",
-            http=f"127.0.0.1:{free_port()}",
+            http=http,
             grpc=f"127.0.0.1:{free_port()}",
             scribe=f"127.0.0.1:{free_port()}",
-            **settings,
+            collector_url=f"http://{http}",
+            **(elsewhere | settings),
         )
         self.url = f"http://{self.settings.http}"
         self.good: list[bytes] = []  # bodies acknowledged

@@ -83,7 +83,7 @@ def test_a_group_is_fetched_and_done(outbox):
     group = outbox.freeze_group(MIB)
     remote = groups(outbox)
     assert remote.fetch(group) == sent
-    remote.done(group)
+    remote.done(group, [])
     assert outbox.stats().pending_requests == 0
     assert remote.fetch(group) == []
     assert remote.fetch(group + 1) == []
@@ -108,7 +108,7 @@ def test_another_collectors_group_is_not_given_out(outbox):
     with pytest.raises(Unready, match="answered 421"):
         groups(outbox, collector_id="another").fetch(group)
     with pytest.raises(Unready, match="answered 421"):
-        groups(outbox, collector_id="another").done(group)
+        groups(outbox, collector_id="another").done(group, [])
     assert outbox.stats().pending_groups == 1
 
 

@@ -15,11 +15,13 @@ from hypothesis.stateful import (
     rule,
 )
 
+from collector.model import Account, Signal
 from collector.outbox import Outbox
 from tests.pipeline.reports import append, lease, report
 
 BODIES = st.integers(0, 40).map(lambda number: b"%d" % number * (1 + 37 * (number % 5)))
 
+SENDER = "a-1.default"
 START_S = 1_800_000_000.0
 
 
@@ -37,6 +39,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.last_group = 0
         self.seen: set[bytes] = set()
         self.leased: dict[int, float] = {}
+        self.stored = 0
 
     @initialize()
     def open(self) -> None:
@@ -77,7 +80,10 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule(group=groups)
     def finish(self, group: int) -> None:
-        assert self.outbox.mark_done(group) == (group in self.frozen)
+        bodies = self.frozen.get(group, [])
+        account = Account(Signal.DECISIONS, SENDER, len(bodies), 0, {})
+        assert self.outbox.mark_done(group, [account]) == (group in self.frozen)
+        self.stored += len(bodies)
         if group in self.frozen:
             self.done[group] = self.frozen.pop(group)
             self.done_at[group] = self.now_s
@@ -120,6 +126,13 @@ class OutboxMachine(RuleBasedStateMachine):
         assert stats.unfrozen_requests == len(self.waiting)
         assert stats.quarantined_groups == 0
         assert (stats.oldest_s > 0) <= bool(pending)
+
+    @invariant()
+    def the_books_add_up(self) -> None:
+        for entry in self.outbox.books():
+            assert (entry.signal, entry.client, entry.difference) == ("decisions", SENDER, 0)
+            assert (entry.accepted, entry.stored) == (len(self.seen), self.stored)
+            assert entry.pending == self.outbox.stats().pending_requests
 
     def teardown(self) -> None:
         self.outbox.close()
