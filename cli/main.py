@@ -9,6 +9,7 @@ import typer
 from cli.commands import (
     bench,
     checking,
+    dead,
     demo,
     explain,
     importing,
@@ -51,6 +52,8 @@ app.command("check")(checking.check)
 app.add_typer(lists.app, name="lists")
 app.command("decision")(explain.decision)
 app.command("reconcile")(pipeline.reconcile)
+app.add_typer(dead.app, name="dead")
+app.command("replay-dead")(dead.replay_dead)
 app.add_typer(bench.app, name="bench")
 app.command("settings")(settings.settings)
 

@@ -13,6 +13,7 @@ import uvloop
 from collector.accounts import Accounts
 from collector.checker import EngineChecker
 from collector.consumption import Consumption
+from collector.dead import Dead
 from collector.decision_log import DecisionLog
 from collector.dispatcher import dispatcher
 from collector.errors import InvalidSetting
@@ -23,6 +24,7 @@ from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
 from collector.frontends.collectors_api import collectors_router
+from collector.frontends.dead_api import dead_router
 from collector.frontends.decisions_api import decisions_router
 from collector.frontends.evaluate_api import evaluate_router
 from collector.frontends.import_api import import_router
@@ -73,6 +75,7 @@ class Parts:
     explainer: Explainer
     decisions: DecisionHistory
     questions: Questions
+    dead: Dead
     consumption: Consumption
 
 
@@ -128,6 +131,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             explainer,
             DecisionHistory(reading, decisions.recent),
             Questions(reading),
+            Dead(outbox, reading),
             Consumption(engine, counters, rules.audit),
         )
 
@@ -172,6 +176,7 @@ def door(made: Parts, settings: Settings) -> Door:
         zipkin_router(made.questions),
         servicegraph_router(made.questions),
         reconciliation_router(Accounts(made.outbox)),
+        dead_router(made.dead),
         internal_router(made.outbox, settings),
     )
     methods = {

@@ -3,10 +3,18 @@
 from collector.outbox.metrics import OutboxMetrics
 from collector.outbox.outbox import Outbox
 from collector.outbox.refusals import Refusal
-from collector.outbox.values import BookEntry, Group, OutboxStats, Quarantined, Terms
+from collector.outbox.values import (
+    BookEntry,
+    DeadGroup,
+    Group,
+    OutboxStats,
+    Quarantined,
+    Terms,
+)
 
 __all__ = [
     "BookEntry",
+    "DeadGroup",
     "Group",
     "Outbox",
     "OutboxMetrics",

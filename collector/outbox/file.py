@@ -17,6 +17,11 @@ from collector.outbox.statements import FROZEN_UP_TO
 PAGE_BYTES = 65536
 WAL_PAGES = 256  # 16 MiB between checkpoints
 MAX_FILES = 1024
+ADDED = (  # since the first version: table, column, type
+    ("requests", "items", "INTEGER"),
+    ("groups", "replays", "INTEGER"),
+    ("groups", "quarantined_s", "REAL"),
+)
 
 SCHEMA = files("collector.outbox").joinpath("schema.sql").read_text()
 
@@ -107,9 +112,11 @@ def recover(connection: sqlite3.Connection, remember_since_s: int) -> None:
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """What a file of an earlier version lacks. Its reports have no items: they are in no books."""
-    columns = [row[1] for row in connection.execute("PRAGMA table_info(requests)")]
-    if "items" not in columns:
-        connection.execute("ALTER TABLE requests ADD COLUMN items INTEGER NOT NULL DEFAULT 0")
+    for table, column, kind in ADDED:
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        if column not in columns:
+            added = f"ALTER TABLE {table} ADD COLUMN {column} {kind} NOT NULL DEFAULT 0"
+            connection.execute(added)
 
 
 def sync_directory(connection: sqlite3.Connection) -> None:

@@ -14,11 +14,18 @@ from typing import TypeVar
 
 from collector.errors import InvalidSetting
 from collector.model import Account, Report, Signal
-from collector.outbox import books, statements
+from collector.outbox import books, quarantine, statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
 from collector.outbox.refusals import Full, Slow
-from collector.outbox.values import BookEntry, Group, OutboxStats, Quarantined, Terms
+from collector.outbox.values import (
+    BookEntry,
+    DeadGroup,
+    Group,
+    OutboxStats,
+    Quarantined,
+    Terms,
+)
 from collector.outbox.writer import Writer
 
 REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
@@ -135,6 +142,18 @@ class Outbox:
         """What became of all items since the file was made, by signal and client."""
         pending, quarantined = statements.PENDING, statements.QUARANTINED
         return self._call(lambda writing: books.entries(writing, pending, quarantined))
+
+    def dead_groups(self, after: int, limit: int) -> list[DeadGroup]:
+        """Those in quarantine whose numbers are above `after`."""
+        return self._call(lambda writing: quarantine.dead_groups(writing, after, limit))
+
+    def replay(self, group: int) -> bool:
+        """Out of quarantine, to be sent again; false when it is not in there."""
+        return self._call(lambda writing: quarantine.replay(writing, group))
+
+    def discard(self, group: int) -> bool:
+        """Deletes a group in quarantine; false when it is not in there."""
+        return self._call(lambda writing: quarantine.discard(writing, group))
 
     def trouble(self) -> str:
         """Why nothing is accepted, "" when all is well: a readiness check."""

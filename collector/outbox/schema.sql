@@ -29,7 +29,9 @@ CREATE TABLE IF NOT EXISTS groups
     attempts INTEGER NOT NULL DEFAULT 0,
     lease_until_s REAL NOT NULL DEFAULT 0,
     failure TEXT NOT NULL DEFAULT '', -- the last fault of its own
-    done_s REAL NOT NULL DEFAULT 0
+    done_s REAL NOT NULL DEFAULT 0,
+    replays INTEGER NOT NULL DEFAULT 0, -- from quarantine
+    quarantined_s REAL NOT NULL DEFAULT 0
 );
 
 CREATE INDEX IF NOT EXISTS groups_by_state ON groups (state, id);

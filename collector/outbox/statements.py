@@ -114,7 +114,7 @@ def hand_out(
         group, attempts, failure = row[0], row[4], row[5]
         reason = failure or (NO_ANSWER if attempts else "")
         if attempts >= terms.max_attempts:
-            quarantine(connection, group, reason)
+            quarantine(connection, group, reason, now_s)
             quarantined.append(Quarantined(group, reason))
         elif len(leased) < room:
             leased.append(lease(connection, row[:5], reason, now_s, terms))
@@ -143,9 +143,10 @@ def lease(
     return Group(group, requests, size, sends + 1, attempts)
 
 
-def quarantine(connection: sqlite3.Connection, group: int, reason: str) -> None:
+def quarantine(connection: sqlite3.Connection, group: int, reason: str, now_s: float) -> None:
     connection.execute(
-        "UPDATE groups SET state = ?, failure = ? WHERE id = ?", (QUARANTINED, reason, group)
+        "UPDATE groups SET state = ?, failure = ?, quarantined_s = ? WHERE id = ?",
+        (QUARANTINED, reason, now_s, group),
     )
 
 
@@ -193,15 +194,20 @@ def purge(connection: sqlite3.Connection, done_before_s: float, limit: int) -> i
         " ORDER BY id LIMIT ?",
         (DONE, done_before_s, limit),
     ).fetchall()
-    for group, first, last in rows:
-        connection.execute(
-            "INSERT INTO digests (received_s, digest)"
-            " SELECT received_ns / 1000000000, digest FROM requests WHERE id BETWEEN ? AND ?",
-            (first, last),
-        )
-        connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", (first, last))
-        connection.execute("DELETE FROM groups WHERE id = ?", (group,))
+    for row in rows:
+        remove(connection, *row)
     return len(rows)
+
+
+def remove(connection: sqlite3.Connection, group: int, first: int, last: int) -> None:
+    """The group and its requests; their digests are kept."""
+    connection.execute(
+        "INSERT INTO digests (received_s, digest)"
+        " SELECT received_ns / 1000000000, digest FROM requests WHERE id BETWEEN ? AND ?",
+        (first, last),
+    )
+    connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", (first, last))
+    connection.execute("DELETE FROM groups WHERE id = ?", (group,))
 
 
 def forget(connection: sqlite3.Connection, before_s: int, limit: int) -> None:

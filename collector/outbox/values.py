@@ -16,6 +16,28 @@ class Group:
     attempts: int  # how often a worker took it without a good end
 
 
+class Part(NamedTuple):
+    """What of a group is of one client and signal."""
+
+    signal: str
+    client: str
+    reports: int
+    items: int
+
+
+class DeadGroup(NamedTuple):
+    """A group in quarantine."""
+
+    group: int
+    reports: int
+    bytes: int
+    attempts: int
+    reason: str
+    since_s: float  # when it was given up
+    received_ns: int  # when its first report came
+    parts: list[Part]
+
+
 class Quarantined(NamedTuple):
     """Given up and kept, with what was last known of it."""
 

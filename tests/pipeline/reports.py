@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 from collector.model import Report, Signal
 from collector.outbox import Outbox, Terms
@@ -21,7 +22,7 @@ def decisions(*ids: str) -> Report:
         json.dumps({"time": now_ns, "id": name, "allowed": 1, "path": "/" + "x" * 200}).encode()
         for name in ids
     ]
-    return report(b"\n".join(lines), received_ns=now_ns)
+    return replace(report(b"\n".join(lines), received_ns=now_ns), items=len(ids))
 
 
 def append(outbox: Outbox, *reports: Report) -> int:
