@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 SHELL = re.compile(r"^```(?:bash|sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"^\s*(?:\./)?meshmeter ([a-z]+(?: [a-z]+)?)", re.MULTILINE)
+COMMAND = re.compile(r"^\s*(?:\./)?meshmeter ([a-z-]+(?: [a-z-]+)?)", re.MULTILINE)
 SCRIPT_WORDS = {"test"}  # of ./meshmeter itself, not of the command
 
 
