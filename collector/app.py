@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import uvloop
 
 from collector.accounts import Accounts
+from collector.activity import Activity
+from collector.bag_sample import BagSample
 from collector.checker import EngineChecker
 from collector.consumption import Consumption
 from collector.dead import Dead
@@ -34,6 +36,7 @@ from collector.frontends.quotas_api import quotas_router
 from collector.frontends.reconciliation_api import reconciliation_router
 from collector.frontends.rules_api import rules_router
 from collector.frontends.servicegraph import servicegraph_router
+from collector.frontends.status_api import status_router
 from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.frontends.zipkin_query import zipkin_router
@@ -45,6 +48,7 @@ from collector.own import Own
 from collector.questions import Questions
 from collector.quota_metrics import LeaseMetrics
 from collector.reporter import OutboxReporter
+from collector.rule_status import RuleStatuses
 from collector.services import Services
 from collector.settings import Settings
 from collector.shares import QuotaSharing, UsageRecorder
@@ -58,6 +62,7 @@ from policy.quota.counters import RedisCounters
 from policy.quota.leased import LeasedCounters
 from policy.quota.memory import MemoryCounters
 from policy.quota.shares import RedisShares
+from policy.quota.tallies import RedisTallies
 from policy.store import RuleStore
 
 log = logging.getLogger(__name__)
@@ -77,6 +82,7 @@ class Parts:
     questions: Questions
     dead: Dead
     consumption: Consumption
+    statuses: RuleStatuses
 
 
 @asynccontextmanager
@@ -113,11 +119,17 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         own = Own(
             (settings.http, settings.grpc, settings.dashboard), settings.own_services.split(",")
         )
-        checker = EngineChecker(engine, decisions, settings.allow_sample, own)
+        sample = BagSample(engine, settings.rules_idle_s)
+        checker = EngineChecker(engine, decisions, settings.allow_sample, own, sample)
+        tallies = RedisTallies(settings.redis_url)
+        owned.push_async_callback(tallies.close)
+        activity = Activity(engine, sample, tallies)
+        activity.start()
+        owned.push_async_callback(activity.close)
         shares = RedisShares(settings.redis_url)
         owned.push_async_callback(shares.close)
         usage = UsageRecorder(decisions, settings.allow_sample)
-        sharing = QuotaSharing(engine, shares, usage, own)
+        sharing = QuotaSharing(engine, shares, usage, own, sample)
         owned.push_async_callback(sharing.close)
         explainer = Explainer(engine, counters, local, lists.lists, own)
         reading = Store(settings.clickhouse_read_url)
@@ -133,6 +145,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             Questions(reading),
             Dead(outbox, reading),
             Consumption(engine, counters, rules.audit),
+            RuleStatuses(engine, activity, sample, tallies, settings.rules_idle_s),
         )
 
 
@@ -171,6 +184,7 @@ def door(made: Parts, settings: Settings) -> Door:
         evaluate_router(made.explainer),
         decisions_router(made.decisions, settings.allow_sample),
         agreement_router(made.decisions, made.rules, settings.allow_sample),
+        status_router(made.rules, made.statuses),
         collectors_router(made.keeper),
         query_router(made.questions),
         zipkin_router(made.questions),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 
 from prometheus_client import Counter
 
+from collector.bag_sample import BagSample
 from collector.decision_log import DecisionLog
 from collector.errors import Unready
 from collector.own import Own
@@ -41,9 +42,15 @@ class EngineChecker:
     what a shadow rule or a draft would have decided otherwise."""
 
     def __init__(
-        self, engine: Engine, decisions: DecisionLog, allow_sample: float, own: Own | None = None
+        self,
+        engine: Engine,
+        decisions: DecisionLog,
+        allow_sample: float,
+        own: Own | None = None,
+        sample: BagSample | None = None,
     ) -> None:
         self._own = own or Own((), ())
+        self._bags = sample or BagSample(engine, kept_s=0)  # never refilled
         self._engine = engine
         self._decisions = decisions
         self._sample = min(max(allow_sample, 0.0), 1.0)
@@ -62,11 +69,14 @@ class EngineChecker:
     ) -> Decision | Awaitable[Decision]:
         """A plain Decision when no counter is asked. Raises Unready while there are no rules."""
         try:
-            decision = (
-                self._engine.let_pass()
-                if self._own(bag.values)
-                else self._engine.check(bag, hits, deadline_s, best_effort=best_effort, dedup=dedup)
-            )
+            if self._own(bag.values):
+                decision: Decision | Awaitable[Decision] = self._engine.let_pass()
+            else:
+                if self._bags.room:
+                    self._bags.look(bag.values)
+                decision = self._engine.check(
+                    bag, hits, deadline_s, best_effort=best_effort, dedup=dedup
+                )
         except NoSnapshot as error:
             raise Unready(str(error)) from error
         if isinstance(decision, Decision):

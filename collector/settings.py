@@ -64,6 +64,9 @@ class Settings:
     )
     lists_dir: str = setting("", "directory of lists that are files; empty: none may be")
     rules_poll_s: float = setting(0.5, "how often a collector looks for changed rules, s")
+    rules_idle_s: float = setting(
+        300.0, "how long a rule matches nothing before its status says why, s"
+    )
     store_memory_bytes: int = setting(2 * 1024**3, "memory cap of the embedded ClickHouse, bytes")
 
     @classmethod

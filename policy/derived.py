@@ -1,6 +1,6 @@
 """The attributes of a request and those that rules derive from them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from policy.attributes import Value
@@ -30,15 +30,25 @@ class DerivedValues(dict[str, Value]):
         return len(list(iter(self)))
 
 
-def derive(derivations: Iterable[Derivation], values: Mapping[str, Value]) -> Mapping[str, Value]:
+def uncounted(_rule_id: str) -> None:
+    """For those who do not ask how often rules match."""
+
+
+def derive(
+    derivations: Iterable[Derivation],
+    values: Mapping[str, Value],
+    matched: Callable[[str], None] = uncounted,
+) -> Mapping[str, Value]:
     """With what the matching derivations add, in order: a later one sees what an earlier one made.
 
-    Nothing that is there is replaced; a value that cannot be had is left out.
+    Nothing that is there is replaced; a value that cannot be had is left out. `matched` is told of
+    each by its `rule_id`.
     """
     derived: DerivedValues | None = None
     for derivation in derivations:
         if not derivation.match.test(derived if derived is not None else values):
             continue
+        matched(derivation.rule_id)
         if derived is None:
             derived = DerivedValues(values)
         for name, entry, value in derivation.attributes:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Protocol
 
@@ -26,7 +26,8 @@ from policy.answers import (
     verdict_of,
 )
 from policy.attributes import AttributeBag, Value
-from policy.derived import derive
+from policy.counts import Counts
+from policy.derived import derive, uncounted
 from policy.errors import CountersDown, NoSnapshot
 from policy.kinds import OnBackendError
 from policy.meter import MAX_AMOUNT
@@ -73,7 +74,7 @@ class ChargingNow(Protocol):
 
 
 class Engine:
-    """`matched` counts, by rule, the requests it matched since this process began."""
+    """`counts`: what was counted since they were taken last."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class Engine:
         self._counters = counters
         self._local = MemoryCounters() if local is None else local
         self._snapshot = snapshot
-        self.matched: dict[str, int] = {}
+        self.counts = Counts()
         # Decision ids are unique without asking for randomness each time.
         self._prefix = os.urandom(6).hex()
         self._numbers = count()
@@ -96,6 +97,11 @@ class Engine:
     def swap(self, snapshot: Snapshot) -> None:
         """Checks under way finish on the snapshot they began with."""
         self._snapshot = snapshot
+
+    def take_counts(self) -> Counts:
+        """Counting begins again at nothing."""
+        taken, self.counts = self.counts, Counts()
+        return taken
 
     def check(
         self,
@@ -117,9 +123,14 @@ class Engine:
         values = bag.values
         found = snapshot.candidates(values.get("destination.service"))
         if found.derivations:
-            values, found = with_derived(snapshot, found, values)
+            values, found = with_derived(snapshot, found, values, self.counts.match)
+        self.counts.asked.add(found.destination)
         beside = self._gates_beside(found, values) if found.shadow_gates else ()
-        refusal = self._refusal(found, values, snapshot, beside) if found.gates else None
+        refusal = (
+            self._refusal(found, values, snapshot, beside, self.counts.match)
+            if found.gates
+            else None
+        )
         if refusal is not None:
             return refusal
         quotas = matching(found.metered, values, hits) if found.metered else []
@@ -132,7 +143,7 @@ class Engine:
             self._lease(quotas, shadow),
         )  # fmt: skip
         for matched in (*quotas, *shadow):
-            self._count(matched.metered.rule.name)
+            self.counts.match(matched.metered.rule_id)
         drafts = [matched for matched in quotas if matched.charge.draft]
         if shadow or drafts:
             return self._counted_beside(asked, quotas, shadow, drafts)
@@ -156,11 +167,32 @@ class Engine:
         return here + sum(released)
 
     def standing(self, bag: AttributeBag) -> Standing:
-        """What is so for all requests like this one; nothing is charged. Raises NoSnapshot."""
+        """What is so for all requests like this one; nothing is charged or counted.
+
+        Raises NoSnapshot.
+        """
         snapshot, values, found = self._applicable(bag)
         asked = Asked(self._id(), values, snapshot, (), (), DEADLINE_S, False, None, "")
-        refusal = self._refusal(found, values, snapshot, ())
+        refusal = self._refusal(found, values, snapshot, (), uncounted)
         return Standing(asked, refusal, [] if refusal else matching(found.metered, values, 1))
+
+    def count_alike(self, standing: Standing, requests: int) -> None:
+        """Counts requests that others decided, by what is so for all of them."""
+        values, snapshot = standing.asked.values, standing.asked.snapshot
+        found = snapshot.candidates(values.get("destination.service"))
+        alike = Counts()
+        refusal = self._refusal(found, values, snapshot, (), alike.match)
+        metered = () if refusal else (*found.metered, *found.shadow_metered)
+        for compiled in (*found.derivations, *found.shadow_gates, *metered):
+            if compiled.match.test(values):
+                alike.match(compiled.rule_id)
+        self.counts.asked.add(found.destination)
+        for rule_id, times in alike.matched.items():
+            self.counts.matched[rule_id] += times * requests
+
+    def with_derived(self, bag: AttributeBag) -> Mapping[str, Value]:
+        """Its attributes, and those that rules derive. Raises NoSnapshot."""
+        return self._applicable(bag)[1]
 
     def matching_quotas(self, bag: AttributeBag) -> list[Matched]:
         """The quotas in force for such requests, by (priority, name); nothing is charged.
@@ -186,14 +218,11 @@ class Engine:
             return ""
         return secrets.token_hex(12)
 
-    def _count(self, name: str) -> None:
-        self.matched[name] = self.matched.get(name, 0) + 1
-
     def _gates_beside(self, found: Candidates, values: Mapping[str, Value]) -> tuple[Verdict, ...]:
         verdicts = []
         for gate in found.shadow_gates:
             if gate.match.test(values):
-                self._count(gate.rule.name)
+                self.counts.match(gate.rule_id)
                 reason = gate.refuses(values)
                 verdicts.append(
                     Verdict(gate.rule.name, gate.rule.version, reason is None, None, reason or "")
@@ -206,10 +235,11 @@ class Engine:
         values: Mapping[str, Value],
         snapshot: Snapshot,
         beside: tuple[Verdict, ...],
+        matched: Callable[[str], None],
     ) -> Decision | None:
         for gate in found.gates:
             if gate.match.test(values):
-                self._count(gate.rule.name)
+                matched(gate.rule_id)
                 reason = gate.refuses(values)
                 if reason is not None:
                     return self._refused(gate, reason, values, snapshot, beside)
@@ -336,7 +366,7 @@ class Engine:
         response: list[HeaderOperation] = []
         for headers in asked.headers:
             if headers.match.test(asked.values):
-                self._count(headers.rule.name)
+                self.counts.match(headers.rule_id)
                 request += headers.request
                 response += headers.response
         if not request and not response:
@@ -345,12 +375,15 @@ class Engine:
 
 
 def with_derived(
-    snapshot: Snapshot, found: Candidates, values: Mapping[str, Value]
+    snapshot: Snapshot,
+    found: Candidates,
+    values: Mapping[str, Value],
+    matched: Callable[[str], None] = uncounted,
 ) -> tuple[Mapping[str, Value], Candidates]:
     """Also the attributes that rules derive, and the rules of the destination known then."""
     if not found.derivations:
         return values, found
-    derived = derive(found.derivations, values)
+    derived = derive(found.derivations, values, matched)
     destination = derived.get("destination.service")
     if destination == values.get("destination.service"):
         return derived, found

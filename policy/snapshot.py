@@ -11,8 +11,12 @@ from policy.stages import Compiled, Derivation, Gate, Headers, Metered
 
 
 class Candidates(NamedTuple):
-    """Rules that may match requests to one destination, stage by stage, in the order of asking."""
+    """Rules that may match requests to one destination, stage by stage, in the order of asking.
 
+    `destination` is "" of all those that no rule names.
+    """
+
+    destination: str
     derivations: tuple[Derivation, ...]
     gates: tuple[Gate, ...]
     metered: tuple[Metered, ...]
@@ -36,7 +40,7 @@ class Snapshot:
             if compiled.match.service is not None:
                 self._services.setdefault(compiled.match.service, []).append(compiled)
         # Filled as destinations are met, never beyond those that rules name.
-        self._merged: dict[object, Candidates] = {None: candidates(self._general)}
+        self._merged: dict[object, Candidates] = {None: candidates("", self._general)}
 
     def candidates(self, destination: object) -> Candidates:
         """`destination` is what the bag holds, of whatever type."""
@@ -46,20 +50,26 @@ class Snapshot:
             return self._merged[None]
         return found or self._merge(destination)
 
+    @property
+    def destinations(self) -> Iterable[str]:
+        """Those that rules name."""
+        return self._services.keys()
+
     def _merge(self, destination: object) -> Candidates:
         named = self._services.get(destination) if isinstance(destination, str) else None
         if named is None:
             return self._merged[None]
         merged = sorted([*self._general, *named], key=lambda compiled: compiled.order)
-        self._merged[destination] = candidates(merged)
+        self._merged[destination] = candidates(str(destination), merged)
         return self._merged[destination]
 
 
-def candidates(rules: Iterable[Compiled]) -> Candidates:
+def candidates(destination: str, rules: Iterable[Compiled]) -> Candidates:
     rules = list(rules)
     live = [compiled for compiled in rules if not compiled.shadow]
     shadow = [compiled for compiled in rules if compiled.shadow]
     return Candidates(
+        destination,
         tuple(compiled for compiled in live if isinstance(compiled, Derivation)),
         tuple(compiled for compiled in live if isinstance(compiled, Gate)),
         tuple(compiled for compiled in live if isinstance(compiled, Metered)),

@@ -4,7 +4,7 @@ The stages are asked in this order, each by (priority, name): derivations, gates
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from policy.attributes import Value
@@ -18,11 +18,16 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """A rule ready to be asked. `reads`: every attribute that it may read."""
+    """A rule ready to be asked. `reads`: every attribute that it may read. `rule_id` is
+    `name@version`."""
 
     rule: Rule
     match: Match
     reads: tuple[Reference, ...]
+    rule_id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rule_id", f"{self.rule.name}@{self.rule.version}")
 
     @property
     def order(self) -> tuple[int, str]:

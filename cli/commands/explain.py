@@ -2,14 +2,17 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cli.commands.rules import call, read, show
+from cli.table import table
 from cli.tree import tree_lines
 
+MAX_WHY = 20  # idle rules of many that are asked about one by one
 AsJson = Annotated[bool, typer.Option("--json", help="the answer as the API gives it")]
 RuleName = Annotated[str, typer.Argument(help="the rule's name")]
 
@@ -61,6 +64,48 @@ def agreement(
 ) -> None:
     """Say how a rule in shadow, or a draft limit, answered beside what is in force."""
     show(call("GET", f"/rules/{name}/agreement?minutes={minutes}"))
+
+
+def status(
+    name: Annotated[str, typer.Argument(help="of one rule; without: of all")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what rules matched, and why one has matched nothing for a while."""
+    found = [call("GET", f"/rules/{name}/status")] if name else list(all_statuses())
+    if as_json:
+        show(found[0] if name else found)
+        return
+    heads = ("rule", "version", "mode", "matched", "last_matched", "now")
+    print(table(heads, [
+        (each["rule"], each["version"], each["mode"], each["matched"],
+         each["last_matched"] or "never", now(each))
+        for each in found
+    ]))  # fmt: skip
+    for each in [each for each in found if each["idle"]][:MAX_WHY]:
+        told = each if name else call("GET", f"/rules/{each['rule']}/status")
+        for line in why_lines(told["rule"], told["why_idle"]):
+            print(line)
+
+
+def all_statuses() -> Iterator[dict[str, Any]]:
+    after = ""
+    while found := call("GET", f"/status/rules?after={after}"):
+        yield from found
+        after = found[-1]["rule"]
+
+
+def now(status: dict[str, Any]) -> str:
+    if not status["in_force"]:
+        return "not in force"
+    return "matches nothing" if status["idle"] else ""
+
+
+def why_lines(rule: str, why: dict[str, Any] | None) -> Iterator[str]:
+    if why is None:  # it has matched meanwhile
+        return
+    yield f"{rule}: {why['reason']}"
+    for term in why["terms"]:
+        yield f"  {term['term']}: holds for {term['holds']} of {term['of']}"
 
 
 def promote(name: RuleName) -> None:

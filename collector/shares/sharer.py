@@ -14,6 +14,7 @@ from itertools import count
 
 from prometheus_client import Gauge
 
+from collector.bag_sample import BagSample
 from collector.errors import Unready
 from collector.own import Own
 from collector.services import Assignment, Tell, Usage, Verb
@@ -60,6 +61,7 @@ class QuotaSharing:
         shares: Shares,
         usage: UsageRecorder,
         own: Own | None = None,
+        sample: BagSample | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,6 +69,7 @@ class QuotaSharing:
         self._shares = shares
         self._usage = usage
         self._own = own or Own((), ())
+        self._bags = sample or BagSample(engine, kept_s=0)  # never refilled
         self._clock = clock
         self._rounds = Rounds(shares, MemoryShares())
         self._snapshot = engine.snapshot
@@ -108,7 +111,10 @@ class QuotaSharing:
     ) -> None:
         bucket = connection.buckets.get(name) or self._begin(connection, name, bag)
         self._usage.record(bucket, usage)
-        self._count_matches(bucket, usage)
+        if not self._own(bag.values):
+            if self._bags.room:
+                self._bags.look(bag.values)
+            self._engine.count_alike(bucket.standing, usage.allowed + usage.denied)
         if bucket.reported(usage):
             self._rounds.ask(bucket.parts)
             self._wake.set()
@@ -119,11 +125,6 @@ class QuotaSharing:
             bucket.tell_news()
         else:
             bucket.remind()
-
-    def _count_matches(self, bucket: Bucket, usage: Usage) -> None:
-        matched = self._engine.matched
-        for rule in {part.matched.metered.rule.name for part in bucket.parts.values()}:
-            matched[rule] = matched.get(rule, 0) + usage.allowed + usage.denied
 
     def _begin(self, connection: Connection, name: Hashable, bag: AttributeBag) -> Bucket:
         words = f"{connection.name}\n{name!r}".encode()

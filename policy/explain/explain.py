@@ -55,8 +55,7 @@ def tree(
 ) -> Explanation:
     first = snapshot.candidates(bag.values.get("destination.service"))
     derivations, values = derived_by(first.derivations, bag.values)
-    destination = values.get("destination.service")
-    found = snapshot.candidates(destination)
+    found = snapshot.candidates(values.get("destination.service"))
     listed = Listed(values)
     counted = Counted(values, seen)
 
@@ -71,7 +70,8 @@ def tree(
         headers_step(each, values, asked=decision.allowed) for each in listed.of(found.headers)
     ]
     shadow_gates = [gate_step(gate, values) for gate in listed.of(found.shadow_gates)]
-    here = [each for each in snapshot.rules.values() if may_match(each, destination)]
+    others = elsewhere(snapshot, bag.values, values)
+    here = [each for name, each in snapshot.rules.items() if name not in others]
     idle = listed.of([each for each in here if each.shadow and without_verdict(each)])
     return Explanation(
         decision,
@@ -82,7 +82,7 @@ def tree(
         tuple(quotas),
         tuple(headers),
         (*shadow_gates, *shadow_quotas, *(idle_step(each, values) for each in idle)),
-        elsewhere(snapshot, destination, list_elsewhere),
+        Elsewhere(len(others), others if list_elsewhere else {}),
         listed.left_out,
     )
 
@@ -104,8 +104,16 @@ class Listed:
         return self._room >= 0
 
 
-def may_match(compiled: Compiled, destination: object) -> bool:
-    return compiled.match.service is None or compiled.match.service == destination
+def elsewhere(snapshot: Snapshot, values: Values, derived: Values) -> dict[str, str]:
+    """Rules that demand another destination, and which. What derives is asked by the one that the
+    request came with."""
+    came, went = (each.get("destination.service") for each in (values, derived))
+    return {
+        name: service
+        for name, compiled in sorted(snapshot.rules.items())
+        if (service := compiled.match.service) is not None
+        and service != (came if isinstance(compiled, Derivation) else went)
+    }
 
 
 def without_verdict(compiled: Compiled) -> bool:
@@ -116,12 +124,3 @@ def without_verdict(compiled: Compiled) -> bool:
 def idle_step(compiled: Compiled, values: Values) -> Step:
     matches = compiled.match.test(values)
     return Step(**common(compiled, values, Said.NOT_ASKED if matches else None))
-
-
-def elsewhere(snapshot: Snapshot, destination: object, listed: bool) -> Elsewhere:
-    others = {
-        name: compiled.match.service or ""
-        for name, compiled in sorted(snapshot.rules.items())
-        if not may_match(compiled, destination)
-    }
-    return Elsewhere(len(others), others if listed else {})

@@ -34,16 +34,15 @@ def absent(reads: tuple[Reference, ...], bag: Mapping[str, Value]) -> Iterator[R
             yield name, key
 
 
-def near(missing: Reference, bag: Mapping[str, Value]) -> list[str]:
-    """Names in the bag that the missing one may have been meant for."""
+def near(missing: Reference, bag: Mapping[str, Any]) -> list[Reference]:
+    """What is in the bag, and the missing one may have been meant for. Only names are looked at."""
     name, key = missing
     entries = bag.get(name)
     if key is not None and isinstance(entries, Mapping):
-        found = difflib.get_close_matches(key, list(entries), MAX_NEAR)
-        return [shown((name, each)) for each in found]
+        return [(name, each) for each in difflib.get_close_matches(key, list(entries), MAX_NEAR)]
     kind = VOCABULARY.get(name)
     alike = [each for each in bag if VOCABULARY.get(each) is kind]
-    return difflib.get_close_matches(name, alike, MAX_NEAR)
+    return [(each, None) for each in difflib.get_close_matches(name, alike, MAX_NEAR)]
 
 
 def mistyped(reads: tuple[Reference, ...], bag: Mapping[str, Value]) -> str:

@@ -63,6 +63,7 @@ class Term:
         self.text = written(tree)
         self.line, self.column = line_and_column(source, min(places(tree)))
         self.reads: tuple[Reference, ...] = tuple(dict.fromkeys(references(tree)))
+        self.texts = tuple(dict.fromkeys(texts(tree)))  # its literals
         self._source = source
         self._tree = tree
         self._generator = generator
@@ -70,16 +71,22 @@ class Term:
 
     def failure(self, bag: Mapping[str, Value]) -> Failure | None:
         """None when it holds."""
+        fault = self.fault(bag)
+        if fault is None:
+            return None
+        kind, reason = fault
+        return self._failed(bag, kind, reason or self._why_false(bag))
+
+    def fault(self, bag: Mapping[str, Value]) -> tuple[Fault, str] | None:
+        """None when it holds; with a reason unless it is just false."""
         try:
-            if self._evaluate(bag):
-                return None
+            return None if self._evaluate(bag) else (Fault.FALSE, "")
         except KeyError as error:
-            return self._failed(bag, Fault.ABSENT, f"{error.args[0]} is absent")
+            return Fault.ABSENT, f"{error.args[0]} is absent"
         except ValueError as error:
-            return self._failed(bag, Fault.FAILED, str(error))
+            return Fault.FAILED, str(error)
         except FAULTS as error:
-            return self._failed(bag, Fault.TYPE, mistyped(self.reads, bag) or str(error))
-        return self._failed(bag, Fault.FALSE, self._why_false(bag))
+            return Fault.TYPE, mistyped(self.reads, bag) or str(error)
 
     def _why_false(self, bag: Mapping[str, Value]) -> str:
         match self._tree:
@@ -100,7 +107,7 @@ class Term:
             reason,
             recorded(self.reads, bag),
             tuple(shown(reference) for reference in missing),
-            tuple(dict.fromkeys(name for each in missing for name in near(each, bag))),
+            tuple(dict.fromkeys(shown(name) for each in missing for name in near(each, bag))),
             tuple(self._asked(bag)),
         )
 
@@ -161,6 +168,20 @@ def read_by(operand: Operand, bag: Mapping[str, Value]) -> str:
         if key is not None and isinstance(operand.tree, Lookup):
             return f"{name} has no {key}"
     return f"{operand.text} is {quoted(value)}"
+
+
+def texts(tree: Typed) -> Iterator[str]:
+    """The literal texts that values are compared with; keys of maps are none."""
+    match tree:
+        case Const(str() as value):
+            yield value
+        case Const(tuple() as values):
+            yield from (value for value in values if isinstance(value, str))
+        case Apply("in", (Lookup(),)):
+            return
+        case Apply(_, operands):
+            for each in operands:
+                yield from texts(each)
 
 
 def chained(operator: str, tree: Typed) -> Iterator[Typed]:

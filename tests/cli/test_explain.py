@@ -82,6 +82,19 @@ not asked, for other destinations: 1
     )
 
 
+def test_a_check_can_be_explained_without_being_made(collector: LiveCollector) -> None:
+    request = json.dumps(REQUEST | {"request.headers": {"x-user": "guest"}})
+    made = run(collector, "check", "--explain", "--attributes", request)
+    assert made.exit_code == 1
+    assert made.output.startswith("denied with 403 by guests@1 (deny): ")
+    tree = json.loads(
+        run(collector, "check", "--explain", "--json", "--attributes", request).output
+    )
+    assert tree["gates"][0]["said"] == "refuses"
+    charged = run(collector, "check", "--explain", "--best-effort", "--attributes", request)
+    assert (charged.exit_code, "nothing is charged" in charged.output) == (2, True)
+
+
 def test_drafts_are_tried_from_a_file(collector: LiveCollector, tmp_path: Path) -> None:
     request, draft = tmp_path / "request.json", tmp_path / "draft.json"
     request.write_text(json.dumps(REQUEST))

@@ -110,7 +110,7 @@ def test_evaluating_charges_and_counts_nothing() -> None:
             tree = (await client.post("/evaluate", json={"attributes": A_TO_B})).json()
             assert tree["quotas"][0]["limits"][0]["before"] == 2
 
-    assert evaluating(body, QUOTA).matched == {}
+    assert evaluating(body, QUOTA).counts.matched == {}
 
 
 def test_no_rule_is_asked_about_meshmeter_itself() -> None:

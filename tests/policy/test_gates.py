@@ -176,4 +176,4 @@ def test_matches_are_counted_by_rule() -> None:
     )
     for method in ("GET", "PUT", "GET"):
         decide(engine, {"request.method": method})
-    assert engine.matched == {"n": 1, "q": 2, "h": 2}
+    assert engine.counts.matched == {"n@0": 1, "q@0": 2, "h@0": 2}
