@@ -1,10 +1,13 @@
-"""The outbox's books as the API tells them."""
+"""The outbox and its books as the API tells them."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from collector.outbox import BookEntry, Outbox
+from collector.outbox.fill import HARD, SOFT
 
 SUMMED = (
     "reports", "accepted", "stored", "skipped", "discarded", "pending", "quarantined", "difference"
@@ -26,6 +29,21 @@ class Accounts:
             "total": {"signal": "", "client": ""} | summed(entries),
             "clients": [told(entry) for entry in entries],
         }
+
+    def outbox(self) -> dict[str, Any]:
+        """`OutboxAnswer`. Raises Overloaded when the file is broken."""
+        stats = self._outbox.stats()
+        seconds = stats.time_to_full_s
+        return asdict(stats) | {
+            "pressure": pressure(stats.level),
+            "time_to_full_s": None if math.isinf(seconds) else seconds,
+        }
+
+
+def pressure(level: float) -> str:
+    if level >= HARD:
+        return "hard"
+    return "soft" if level >= SOFT else "none"
 
 
 def told(entry: BookEntry) -> dict[str, Any]:

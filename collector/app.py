@@ -31,6 +31,7 @@ from collector.frontends.decisions_api import decisions_router
 from collector.frontends.evaluate_api import evaluate_router
 from collector.frontends.import_api import import_router
 from collector.frontends.lists_api import lists_router
+from collector.frontends.outbox_api import outbox_router
 from collector.frontends.query_api import query_router
 from collector.frontends.quotas_api import quotas_router
 from collector.frontends.reconciliation_api import reconciliation_router
@@ -190,6 +191,7 @@ def door(made: Parts, settings: Settings) -> Door:
         zipkin_router(made.questions),
         servicegraph_router(made.questions),
         reconciliation_router(Accounts(made.outbox)),
+        outbox_router(Accounts(made.outbox)),
         dead_router(made.dead),
         internal_router(made.outbox, settings),
     )

@@ -111,7 +111,12 @@ class DecisionLog:
 
     async def _hand_over(self, batch: list[bytes]) -> bool:
         report = Report(
-            Signal.DECISIONS, b"".join(batch), time.time_ns(), self._identity, len(batch)
+            Signal.DECISIONS,
+            b"".join(batch),
+            time.time_ns(),
+            self._identity,
+            len(batch),
+            headroom=True,
         )
         try:
             await self._reporter.report(report)

@@ -47,6 +47,7 @@ class Report:
     received_ns: int
     identity: str = ""  # who sent it: the x-mesh-node metadata, or the peer's address
     items: int = 1  # spans, records, points in it, as counted when it was accepted
+    headroom: bool = False  # may use the room kept for senders that never send anything again
 
 
 class Account(NamedTuple):

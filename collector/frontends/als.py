@@ -56,7 +56,10 @@ class LogStream:
             if entries == 0:
                 dropped(PROTOCOL, "empty")
                 return ()
-            await self._store(Report(Signal.ALS, body, time.time_ns(), self._identity, entries))
+            now_ns = time.time_ns()
+            await self._store(
+                Report(Signal.ALS, body, now_ns, self._identity, entries, headroom=True)
+            )
             for lease in leases_of(message):
                 with contextlib.suppress(Unready):  # it ends by itself
                     await self._services.checker.release(lease)

@@ -1,7 +1,9 @@
 """OTLP traces, logs and metrics: Export over gRPC, and POST over HTTP in protobuf or JSON.
 
-The answer is given when the body is in the outbox, on disk. Items that cannot be right are known
-here without decoding the rest and told in `partial_success`; the worker stores the others.
+The answer is given when the body is in the outbox, on disk. Under pressure senders are asked to
+come again, but for Envoy, which does not: its requests wait for room a little. Items that cannot
+be right are known here without decoding the rest and told in `partial_success`; the worker stores
+the others.
 Sources: https://opentelemetry.io/docs/specs/otlp/, opentelemetry/proto/collector/*/v1
 """
 
@@ -22,6 +24,7 @@ from collector.decoders.otlp_json_traces import inspect_traces_json
 from collector.decoders.skeleton import inspect_logs, inspect_metrics, inspect_traces
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
+from collector.frontends.holding import Holding
 from collector.frontends.otlp_answers import (
     HEADERS,
     TYPE_JSON,
@@ -99,12 +102,13 @@ class Exporter:
     def __init__(self, export: Export, services: Services, max_body_bytes: int) -> None:
         self._export = export
         self._reporter = services.reporter
+        self._held = {door: Holding(services.reporter, door) for door in (GRPC, HTTP)}
         self._max_body_bytes = max_body_bytes
 
     async def call(self, metadata: Metadata, body: bytes) -> bytes:
         """The gRPC method. Raises the collector's errors, which the transport turns to codes."""
         with counted(GRPC):
-            return await self._accept(GRPC, TYPE_PROTOBUF, body, metadata.identity)
+            return await self._accept(GRPC, TYPE_PROTOBUF, body, metadata)
 
     async def post(self, request: RawRequest) -> RawAnswer:
         """The HTTP route."""
@@ -116,7 +120,7 @@ class Exporter:
             with counted(HTTP):
                 check_content_type(content_type)
                 body = await request.body(self._max_body_bytes)
-                answer = await self._accept(HTTP, content_type, body, request.headers.identity)
+                answer = await self._accept(HTTP, content_type, body, request.headers)
         except CollectorError as error:
             plain = error_answer(error)
             headers = [header for header in plain.headers if header != JSON]
@@ -124,7 +128,9 @@ class Exporter:
             return failure(plain.status, headers, code, str(error), content_type)
         return RawAnswer(200, [HEADERS[content_type]], answer)
 
-    async def _accept(self, protocol: str, content_type: str, body: bytes, identity: str) -> bytes:
+    async def _accept(
+        self, protocol: str, content_type: str, body: bytes, headers: Metadata
+    ) -> bytes:
         received_ns = time.time_ns()
         encodings = self._export.encodings
         found = inspect(encodings, content_type, body, received_ns)
@@ -132,10 +138,18 @@ class Exporter:
             dropped(protocol, "empty")
         else:
             signal = encodings[content_type].signal
-            report = Report(signal, body, received_ns, identity, found.items)
-            await self._reporter.report(report)
+            envoy = is_envoy(headers)
+            report = Report(signal, body, received_ns, headers.identity, found.items, envoy)
+            reporter = self._held[protocol] if envoy else self._reporter
+            await reporter.report(report)
             stored(protocol, len(body), found.items, found.rejected)
         return encoded(self._export.rejection.told(found.rejected, found.reasons), content_type)
+
+
+def is_envoy(headers: Metadata) -> bool:
+    """It never sends again. Over gRPC it names no user agent, over HTTP itself."""
+    agent = headers.get("user-agent", "")
+    return not agent or "envoy" in agent.lower()
 
 
 def check_content_type(content_type: str) -> None:

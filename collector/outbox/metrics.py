@@ -16,6 +16,11 @@ GAUGES: dict[str, tuple[str, str]] = {
     "oldest_seconds": ("oldest_s", "age of the oldest report not yet stored"),
     "quarantined_groups": ("quarantined_groups", "groups given up after too many attempts"),
     "used_bytes": ("used_bytes", "bytes of the outbox file in use"),
+    "max_bytes": ("max_bytes", "bytes it may have"),
+    "time_to_full_seconds": (
+        "time_to_full_s",
+        "until nobody can add to it, at the rate of the last minute",
+    ),
 }
 
 STATES = (

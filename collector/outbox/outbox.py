@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +18,8 @@ from collector.model import Account, Report, Signal
 from collector.outbox import books, quarantine, statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
-from collector.outbox.refusals import Full, Slow
+from collector.outbox.fill import HARD, KEPT, SOFT, Trend
+from collector.outbox.refusals import Full, Pressed, Slow
 from collector.outbox.values import (
     BookEntry,
     DeadGroup,
@@ -60,11 +62,20 @@ class Outbox:
             raise InvalidSetting(f"cannot keep an outbox in {directory}: {error}") from error
         self._reserve_pages = ballast_bytes // PAGE_BYTES
         self._waiting_bytes = 0
+        self._trend = Trend()
         self._writer = Writer(self._file.connection, self._make_room)
         self._writer.start()
+        self._level = 0.0  # as it was when something was last written
+        self._call(self._look)
 
     async def append(self, reports: Sequence[Report]) -> int:
-        """On disk, all or none, when it returns: how many were new. Raises Overloaded."""
+        """On disk, all or none, when it returns: how many were new. Raises Overloaded.
+
+        From SOFT on only those with `headroom` are taken, and none from HARD on.
+        """
+        limit = HARD if all(report.headroom for report in reports) else SOFT
+        if self._level >= limit:
+            raise Pressed(f"the outbox is {self._level:.0%} full")
         size = sum(len(report.body) for report in reports)
         if self._waiting_bytes + size > WAITING_BYTES and self._waiting_bytes:
             raise Slow("the outbox's disk is too slow for what arrives")
@@ -108,9 +119,13 @@ class Outbox:
 
     def mark_done(self, group: int, accounts: Sequence[Account] = ()) -> bool:
         """True the first time: then what became of its items is in the books."""
-        return self._call(
-            lambda writing: statements.finish(writing, group, self._clock(), accounts)
-        )
+
+        def finish(writing: sqlite3.Connection) -> bool:
+            first = statements.finish(writing, group, self._clock(), accounts)
+            self._relieve(writing)
+            return first
+
+        return self._call(finish)
 
     def mark_failed(self, group: int, reason: str) -> None:
         """The group's own fault: tried again when its lease ends, quarantined in the end."""
@@ -124,19 +139,20 @@ class Outbox:
     def purge(self) -> None:
         """Drop what was done a while ago, and digests too old to matter. Call now and then."""
         now_s = self._clock()
-        done_before_s = now_s - KEEP_DONE_S
+        done_before_s = now_s if self._level >= KEPT else now_s - KEEP_DONE_S
         while (
             self._call(lambda writing: statements.purge(writing, done_before_s, PURGE_GROUPS))
             == PURGE_GROUPS
         ):
             pass
+        self._call(self._look)
         self._call(
             lambda writing: statements.forget(writing, int(now_s) - REMEMBER_S, FORGET_DIGESTS)
         )
         self._call(lambda _writing: self._ballast.restore())
 
     def stats(self) -> OutboxStats:
-        return self._call(lambda writing: statements.stats(writing, self._clock()))
+        return self._call(self._stats)
 
     def books(self) -> list[BookEntry]:
         """What became of all items since the file was made, by signal and client."""
@@ -153,7 +169,13 @@ class Outbox:
 
     def discard(self, group: int) -> bool:
         """Deletes a group in quarantine; false when it is not in there."""
-        return self._call(lambda writing: quarantine.discard(writing, group))
+
+        def discard(writing: sqlite3.Connection) -> bool:
+            found = quarantine.discard(writing, group)
+            self._look(writing)
+            return found
+
+        return self._call(discard)
 
     def trouble(self) -> str:
         """Why nothing is accepted, "" when all is well: a readiness check."""
@@ -171,13 +193,34 @@ class Outbox:
         if not self._ballast.held and free_pages(writing) < self._reserve_pages:
             raise Full("the outbox's disk is full")
         keyed = [(report, statements.digest(report)) for report in reports]
-        return statements.add(writing, keyed)
+        added = statements.add(writing, keyed)
+        self._relieve(writing)
+        return added
+
+    def _look(self, writing: sqlite3.Connection) -> None:
+        used, most = statements.used_pages(writing)
+        self._level = used / most
+
+    def _relieve(self, writing: sqlite3.Connection) -> None:
+        """What is done is kept only while there is plenty of room."""
+        self._look(writing)
+        if self._level >= KEPT:
+            statements.purge(writing, self._clock(), PURGE_GROUPS)
+            self._look(writing)
+
+    def _stats(self, writing: sqlite3.Connection) -> OutboxStats:
+        now_s = self._clock()
+        found = statements.stats(writing, now_s)
+        self._trend.note(now_s, found.held_bytes)
+        room_bytes = int(HARD * found.max_bytes) - found.held_bytes
+        return replace(found, time_to_full_s=self._trend.time_to_full_s(room_bytes))
 
     def _make_room(self, writing: sqlite3.Connection) -> None:
         """Done groups are kept only as long as there is room; then the ballast goes."""
         if shutil.disk_usage(self._file.path.parent).free < WAL_PAGES * PAGE_BYTES:
             self._ballast.drop()
         statements.purge(writing, self._clock(), PURGE_GROUPS)
+        self._look(writing)
 
 
 def free_pages(connection: sqlite3.Connection) -> int:

@@ -13,6 +13,12 @@ class Full(Refusal):
     reason = "full"
 
 
+class Pressed(Refusal):
+    """What room there is is kept for others."""
+
+    reason = "pressure"
+
+
 class Slow(Refusal):
     """More is waiting for the disk than memory should hold."""
 

@@ -231,10 +231,11 @@ def stats(connection: sqlite3.Connection, now_s: float) -> OutboxStats:
     quarantined = connection.execute(
         "SELECT count(*) FROM groups WHERE state = ?", (QUARANTINED,)
     ).fetchone()[0]
-    pages, free, page_bytes = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("main.page_count", "main.freelist_count", "main.page_size")
-    )
+    pages, most = used_pages(connection)
+    page_bytes = connection.execute("PRAGMA main.page_size").fetchone()[0]
+    done = connection.execute(
+        "SELECT ifnull(sum(bytes), 0) FROM groups WHERE state = ?", (DONE,)
+    ).fetchone()[0]
     return OutboxStats(
         pending_requests=requests + waiting,
         pending_groups=groups,
@@ -243,5 +244,16 @@ def stats(connection: sqlite3.Connection, now_s: float) -> OutboxStats:
         unfrozen_requests=waiting,
         unfrozen_bytes=waiting_bytes,
         quarantined_groups=quarantined,
-        used_bytes=(pages - free) * page_bytes,
+        used_bytes=pages * page_bytes,
+        held_bytes=max(0, pages * page_bytes - done),
+        max_bytes=most * page_bytes,
     )
+
+
+def used_pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Pages of the file in use, and how many there may be."""
+    count, free, most = (
+        connection.execute(f"PRAGMA main.{name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "max_page_count")
+    )
+    return count - free, most

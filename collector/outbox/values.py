@@ -1,5 +1,6 @@
 """What the outbox tells of itself."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -89,3 +90,11 @@ class OutboxStats:
     unfrozen_bytes: int
     quarantined_groups: int
     used_bytes: int  # pages of the file in use
+    held_bytes: int  # of these, what cannot be dropped to make room
+    max_bytes: int
+    time_to_full_s: float = math.inf  # at the rate of the last minute
+
+    @property
+    def level(self) -> float:
+        """From 0 to 1."""
+        return self.used_bytes / self.max_bytes

@@ -1,6 +1,7 @@
 """A real Envoy, configured by what the protocols' pages say, reports into a real outbox."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from collector.decoders import decode_group
 from collector.frontends import als, otlp
 from collector.model import Report, Signal
+from collector.services import Reporter
 from collector.settings import Settings
 from collector.store.tables import NO_TRACE
 from collector.transport.http import RawAnswer
@@ -60,23 +62,36 @@ def envoy_config(ports: dict[str, int]) -> Config:
     }
 
 
+class Noting:
+    """Keeps what goes to the outbox."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reports: list[Report] = []
+        self._reporter = reporter
+
+    async def report(self, report: Report) -> None:
+        await self._reporter.report(report)
+        self.reports.append(report)
+
+
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
     """What 40 requests, half of them over the TCP listener, leave in the outbox."""
     directory = tmp_path_factory.mktemp("reports")
     keeping = Keeping(directory / "outbox")
-    reports: list[Report] = []
+    noting = Noting(keeping.services.reporter)
+    services = replace(keeping.services, reporter=noting)
+    reports = noting.reports
 
     def arrived() -> dict[str, int]:
         """Items by signal; of the metrics, the requests Envoy has counted."""
-        reports.extend(keeping.reports())
         items = {signal: len(rows(reports, signal)) for signal in (Signal.ALS, Signal.OTLP_LOGS)}
         items[Signal.OTLP_TRACES] = len(rows(reports, Signal.OTLP_TRACES, "spans"))
         return items | {Signal.OTLP_METRICS: max(totals(reports), default=0)}
 
     grpc = {
-        **als.grpc_methods(keeping.services, Settings()),
-        **otlp.grpc_methods(keeping.services, Settings()),
+        **als.grpc_methods(services, Settings()),
+        **otlp.grpc_methods(services, Settings()),
     }
     with (
         serving(grpc) as collector,
@@ -94,6 +109,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
             eventually(lambda: arrived() == expected, timeout_s=30)
     yield reports
     keeping.outbox.close()
+
+
+def test_what_envoy_sends_may_use_the_room_kept_for_those_who_send_nothing_again(reports):
+    assert {report.signal for report in reports if not report.headroom} == set()
 
 
 def rows(reports: list[Report], signal: Signal, table: str = "requests") -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
 import asyncio
+import math
 import os
 import resource
 import signal
@@ -7,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector.errors import InvalidSetting, Overloaded
 from collector.outbox import Outbox
-from collector.outbox.refusals import Full
+from collector.outbox.fill import Trend
+from collector.outbox.refusals import Full, Pressed
 from tests.pipeline.reports import append, lease, report, terms
 from tests.waiting import eventually
 
@@ -196,11 +199,11 @@ def test_the_age_of_the_oldest_counts_frozen_and_waiting_reports(outbox, clock):
     assert outbox.stats().oldest_s == 0
 
 
-def accepted_until_full(outbox: Outbox) -> int:
+def accepted_until_full(outbox: Outbox, *, headroom: bool = False) -> int:
     for taken in range(1000):
         try:
-            append(outbox, report(os.urandom(500_000)))
-        except Full:
+            append(outbox, replace(report(os.urandom(500_000)), headroom=headroom))
+        except (Full, Pressed):
             return taken
     raise AssertionError("it was never full")
 
@@ -208,15 +211,42 @@ def accepted_until_full(outbox: Outbox) -> int:
 def test_a_full_outbox_refuses_then_drains_and_accepts_again(tmp_path):
     with opened(tmp_path, max_bytes=8 * MIB) as outbox:
         taken = accepted_until_full(outbox)
-        assert 10 <= taken <= 16
-        append(outbox, report(b"small ones may still fit"))
+        assert 6 <= taken <= 12
+        more = accepted_until_full(outbox, headroom=True)
+        assert 2 <= more <= 5
+        taken += more
+        assert 0.9 <= outbox.stats().level < 1
         stored = 0
         while group := outbox.freeze_group(2 * MIB):
             stored += len(outbox.read_group(group))
             outbox.mark_done(group)
-        assert stored == taken + 1
-        for _ in range(taken):
+        assert stored == taken
+        again = accepted_until_full(outbox)
+        assert again + accepted_until_full(outbox, headroom=True) >= taken - 1
+
+
+def test_above_half_full_nothing_is_kept_that_is_stored(tmp_path):
+    with opened(tmp_path, max_bytes=8 * MIB) as outbox:
+        for _ in range(40):
             assert append(outbox, report(os.urandom(500_000))) == 1
+            outbox.mark_done(outbox.freeze_group(MIB))
+        assert outbox.stats().level < 0.7
+
+
+def test_the_time_to_full_is_that_at_the_rate_of_the_last_minute():
+    trend = Trend()
+    trend.note(0, 1000)
+    assert trend.time_to_full_s(5000) == math.inf
+    for second in range(1, 31):
+        trend.note(second, 1000 + 100 * second)
+    assert trend.time_to_full_s(5000) == 50
+    for second in range(31, 101):
+        trend.note(second, 4000 + 10 * (second - 30))
+    assert trend.time_to_full_s(5000) == 500
+    assert trend.time_to_full_s(-5) == 0
+    for second in range(101, 170):
+        trend.note(second, 2000)
+    assert trend.time_to_full_s(5000) == math.inf
 
 
 def test_one_report_too_many_does_not_take_others_of_its_commit_down(tmp_path):
