@@ -4,6 +4,7 @@ CollectorError
 ├── Refused            the peer's: never send the same again
 │   ├── Malformed          cannot be read (400, INVALID_ARGUMENT)
 │   ├── TooLarge           over a size limit (413, RESOURCE_EXHAUSTED without RetryInfo)
+│   ├── TooSlow            its body hardly comes (408, DEADLINE_EXCEEDED)
 │   └── Unsupported        content type or encoding we do not speak (415, UNIMPLEMENTED)
 ├── Unready            ours, for now: send it again (503, UNAVAILABLE)
 │   ├── Overloaded         the outbox is full or its disk is
@@ -26,6 +27,10 @@ class Malformed(Refused):
 
 
 class TooLarge(Refused):
+    pass
+
+
+class TooSlow(Refused):
     pass
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from collector.decoders.bounds import TOO_MANY
 from collector.decoders.limits import MAX_ITEMS, Reason, Refusal
 from collector.errors import TooLarge
 
 TOLD_REASONS = 3
-TOO_MANY = f"a request may hold {MAX_ITEMS} items, their scopes and resources included"
 
 
 class Skeleton(Protocol):

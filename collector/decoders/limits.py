@@ -10,6 +10,7 @@ FUTURE_NS = 10 * 60 * SECOND  # a sender's clock may be this far ahead
 RETENTION_NS = 7 * DAY  # the tables' TTL would delete what is older
 
 MAX_ITEMS = 100_000  # of one request
+MAX_PARTS = 100_000  # attributes, their values and the like, of one item
 MAX_JSON_VALUES = 1_000_000  # of one request
 MAX_ATTRIBUTES = 128
 MAX_KEY_BYTES = 1024

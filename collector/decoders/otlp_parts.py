@@ -8,6 +8,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from collector.decoders import otlp_json_values as json_values
+from collector.decoders.bounds import LARGE_BYTES
 from collector.decoders.decoded import Collected, DeadLetter
 from collector.decoders.lenient import Parsed, Unreadable, parse
 from collector.decoders.limits import Reason
@@ -37,8 +38,14 @@ class Shape(NamedTuple, Generic[ItemMessage]):
 
 
 def parts(report: Report, out: Collected, shape: Shape[ItemMessage]) -> Iterator[Part[ItemMessage]]:
-    """Items that cannot be read are dead letters already. Raises Unreadable."""
+    """Items that cannot be read become dead letters on the way. Raises Unreadable.
+
+    Of a large request one item at a time is read: what it may hold beside its bytes is then little.
+    """
     request: Any
+    if len(report.body) > LARGE_BYTES:
+        yield from salvage(report, out, shape)
+        return
     try:
         request = shape.request.FromString(report.body)
     except DecodeError:
@@ -60,16 +67,20 @@ def salvage(
         resource = parsed_or_empty(Resource, resource_items.resource)
         for scope_items in resource_items.scopes:
             scope = parsed_or_empty(InstrumentationScope, scope_items.scope)
-            items = []
-            for body in scope_items.items:
-                try:
-                    item = parse(shape.item, body)
-                except Unreadable as error:
-                    refusal = (Reason.UNREADABLE, str(error))
-                    out.dead.append(DeadLetter.of(report, refusal, body))
-                else:
-                    items.append((item, item.SerializeToString))
-            yield Part(resource, scope, items)
+            yield Part(resource, scope, readable(report, out, shape, scope_items.items))
+
+
+def readable(
+    report: Report, out: Collected, shape: Shape[ItemMessage], bodies: Iterable[bytes]
+) -> Iterator[tuple[ItemMessage, Callable[[], bytes]]]:
+    for body in bodies:
+        try:
+            item = parse(shape.item, body)
+        except Unreadable as error:
+            refusal = (Reason.UNREADABLE, str(error))
+            out.dead.append(DeadLetter.of(report, refusal, body))
+        else:
+            yield item, item.SerializeToString
 
 
 def parsed_or_empty(kind: type[Parsed], body: bytes) -> Parsed:

@@ -1,18 +1,33 @@
 """The outline of an OTLP request in protobuf, its items still bytes."""
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1 import metrics_pb2
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from collector.decoders.bounds import refuse_crowd, refuse_full_item
 from collector.decoders.inspection import Inspection, inspect
 from collector.decoders.lenient import Unreadable, parse
 from collector.decoders.limits import Reason, refused_log, refused_span, refused_time
 from collector.proto.skeleton_pb2 import LogHead, Metric, PointHead, Points, Request, SpanHead
 
+RESOURCES, SCOPES, ITEMS, POINTS = (1,), (2,), (2,), (1,)  # fields of these levels
+KINDS: dict[str, tuple[int, type[Message]]] = {
+    "gauge": (5, metrics_pb2.NumberDataPoint),
+    "sum": (7, metrics_pb2.NumberDataPoint),
+    "histogram": (9, metrics_pb2.HistogramDataPoint),
+    "exponential_histogram": (10, metrics_pb2.ExponentialHistogramDataPoint),
+    "summary": (11, metrics_pb2.SummaryDataPoint),
+}
+KIND_FIELDS = tuple(number for number, _ in KINDS.values())
+
 
 def read_skeleton(body: bytes, name: str) -> Request:
-    """`name` is the request's own. Raises Unreadable, which is Malformed."""
+    """`name` is the request's own. Raises Unreadable, which is Malformed, and TooLarge."""
     try:
+        refuse_crowd(body, RESOURCES, SCOPES, ITEMS)
         return Request.FromString(body)
-    except DecodeError as error:
+    except (DecodeError, Unreadable) as error:
         raise Unreadable(f"not an {name}: {error}") from error
 
 
@@ -27,8 +42,9 @@ def inspect_traces(body: bytes, received_ns: int) -> Inspection:
 
 def look_at_span(span: bytes, received_ns: int, found: Inspection) -> None:
     try:
+        refuse_full_item(span, Span.DESCRIPTOR)
         head = SpanHead.FromString(span)
-    except DecodeError:
+    except (DecodeError, Unreadable):
         found.note((Reason.UNREADABLE, "a span cannot be read"))
         return
     found.note(refused_span(head.trace_id, head.span_id, head.start_time_unix_nano, received_ns))
@@ -41,8 +57,9 @@ def inspect_logs(body: bytes, received_ns: int) -> Inspection:
 
 def look_at_record(record: bytes, received_ns: int, found: Inspection) -> None:
     try:
+        refuse_full_item(record, LogRecord.DESCRIPTOR)
         head = LogHead.FromString(record)
-    except DecodeError:
+    except (DecodeError, Unreadable):
         found.note((Reason.UNREADABLE, "a log record cannot be read"))
         return
     found.note(refused_log(head.time_unix_nano or head.observed_time_unix_nano, received_ns))
@@ -56,6 +73,7 @@ def inspect_metrics(body: bytes, received_ns: int) -> Inspection:
 
 def look_at_metric(body: bytes, received_ns: int, found: Inspection) -> None:
     try:
+        refuse_crowd(body, KIND_FIELDS, POINTS)
         metric = parse(Metric, body)
     except Unreadable:
         found.note((Reason.UNREADABLE, "a metric cannot be read"))
@@ -67,8 +85,9 @@ def look_at_metric(body: bytes, received_ns: int, found: Inspection) -> None:
     found.expect(len(points.data_points))
     for point in points.data_points:
         try:
+            refuse_full_item(point, KINDS[kind][1].DESCRIPTOR)
             head = PointHead.FromString(point)
-        except DecodeError:
+        except (DecodeError, Unreadable):
             found.note((Reason.UNREADABLE, "a data point cannot be read"))
         else:
             found.note(refused_time(head.time_unix_nano, received_ns, "time"))

@@ -13,19 +13,22 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 
+from collector.decoders.bounds import refuse_crowd
 from collector.decoders.lenient import Unreadable, parse
-from collector.errors import Overloaded, Unready
+from collector.errors import Overloaded, TooLarge, Unready
 from collector.frontends.counted import WAITS, counted, dropped, stored
 from collector.frontends.decisions import LEASE, LEASES
 from collector.model import Report, Signal
 from collector.proto import envoy_pb2 as pb
 from collector.services import Services
 from collector.settings import Settings
+from collector.transport.framing import MAX_MESSAGE_BYTES
 from collector.transport.grpc import Metadata, RpcError, StatusCode, StreamMethod
 
 PATH = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 PROTOCOL = "als"
 MAX_LEASE = 8192  # characters
+LOGS, ENTRIES = (2, 3), (1,)  # fields of a message, and of each of its two kinds of logs
 METADATA_BYTES = 4096  # kept of a node's metadata, smallest entries first
 WAIT_S, LONGEST_WAIT_S = 0.05, 1.0
 ANSWER = pb.StreamAccessLogsResponse().SerializeToString()
@@ -47,9 +50,10 @@ class LogStream:
         """Returns once the entries are on disk. Raises RpcError when it has no known sender."""
         with counted(PROTOCOL):
             try:
+                refuse_crowd(body, LOGS, ENTRIES)
                 message = parse(Message, body)
-            except Unreadable:
-                dropped(PROTOCOL, "malformed")
+            except (Unreadable, TooLarge) as error:
+                dropped(PROTOCOL, "too_large" if isinstance(error, TooLarge) else "malformed")
                 return ()
             body = self._with_identifier(message, body)
             entries = len(message.http_logs.log_entry) + len(message.tcp_logs.log_entry)
@@ -127,4 +131,4 @@ def grpc_methods(services: Services, settings: Settings) -> dict[str, StreamMeth
     def start(metadata: Metadata) -> LogStream:
         return LogStream(services, metadata.identity)
 
-    return {PATH: StreamMethod(start, settings.max_body_bytes)}
+    return {PATH: StreamMethod(start, min(settings.max_body_bytes, MAX_MESSAGE_BYTES))}

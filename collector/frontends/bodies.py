@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 from starlette.exceptions import HTTPException
 
 MAX_BODY = 16 * 1024 * 1024
+MAX_VALUES = 500_000  # of one body: a value may have two bytes, and takes some two hundred
 STRICT = ConfigDict(extra="forbid", strict=True)
 SMALL = 16 * 1024  # read in less time than a thread takes to be asked
 
@@ -29,8 +30,26 @@ class BoundedRequest(Request):
             yield chunk
 
     async def json(self) -> Any:
+        """Raises HTTPException for over MAX_VALUES, and for one object with a name twice."""
         body = await self.body()
-        return json.loads(body) if len(body) <= SMALL else await run_in_threadpool(json.loads, body)
+        if len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            raise HTTPException(status, f"the body holds more than {MAX_VALUES} values")
+        return read(body) if len(body) <= SMALL else await run_in_threadpool(read, body)
+
+
+def read(body: bytes) -> Any:
+    return json.loads(body, object_pairs_hook=unique)
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Whoever writes a rule with two matches means both; JSON would keep the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in found if names.count(name) > 1)
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"{twice[:64]!r} is there twice")
+    return found
 
 
 class DescribedAs:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from prometheus_client import Counter
 
-from collector.errors import CollectorError, Malformed, TooLarge, Unready, Unsupported
+from collector.errors import (
+    CollectorError,
+    Malformed,
+    TooLarge,
+    TooSlow,
+    Unready,
+    Unsupported,
+)
 from collector.transport.reading import PeerLeft
 
 MESSAGES = Counter("meshmeter_frontend_messages", "Report messages received", ["protocol"])
@@ -40,6 +47,7 @@ WAITS = Counter(
 REASONS: dict[type[CollectorError], str] = {
     Malformed: "malformed",
     TooLarge: "too_large",
+    TooSlow: "too_slow",
     Unsupported: "unsupported",
     Unready: "overloaded",
 }

@@ -34,6 +34,7 @@ REFUSED = Counter(
 )
 TTL_S = 60
 MAX_BUCKETS = 10_000  # of one stream
+MAX_MESSAGE_BYTES = 1024 * 1024
 MAX_ID_BYTES = 4096
 AT_ONCE = 64  # buckets of a message, before others have their turn
 MAX_ACTIONS = 500  # in one message
@@ -183,4 +184,4 @@ def grpc_methods(services: Services, settings: Settings) -> dict[str, DuplexMeth
     def start(metadata: Metadata) -> QuotaStream:
         return QuotaStream(services, metadata)
 
-    return {PATH: DuplexMethod(start, settings.max_body_bytes)}
+    return {PATH: DuplexMethod(start, min(settings.max_body_bytes, MAX_MESSAGE_BYTES))}

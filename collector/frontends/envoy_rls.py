@@ -15,7 +15,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from collector.errors import Malformed, Unready
+from collector.errors import Malformed, TooLarge, Unready
 from collector.frontends.decisions import (
     LEASE,
     LEASES,
@@ -32,6 +32,9 @@ from policy.results import Decision, HeaderOperation
 
 PATH = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 PROTOCOL = "rls"
+
+MAX_REQUEST_BYTES = 64 * 1024
+MAX_DESCRIPTORS = 128  # of one request: each is a check, and others wait meanwhile
 
 OK, OVER_LIMIT = pb.RateLimitResponse.OK, pb.RateLimitResponse.OVER_LIMIT
 Unit = pb.RateLimitResponse.RateLimit
@@ -59,6 +62,9 @@ class RateLimit:
             request = pb.RateLimitRequest.FromString(body)
         except DecodeError as error:
             raise Malformed("not a RateLimitRequest") from error
+        if len(request.descriptors) > MAX_DESCRIPTORS:
+            count = len(request.descriptors)
+            raise TooLarge(f"{count} descriptors; a request may hold {MAX_DESCRIPTORS}")
         decisions = [
             self._checker.check(
                 bag_of(request.domain, descriptor, metadata),
@@ -150,4 +156,5 @@ def status_of(decision: Decision) -> pb.RateLimitResponse.DescriptorStatus:
 
 
 def grpc_methods(services: Services, settings: Settings) -> dict[str, UnaryMethod]:
-    return {PATH: UnaryMethod(RateLimit(services, settings.rls_deadline_s).should_rate_limit)}
+    limiter = RateLimit(services, settings.rls_deadline_s)
+    return {PATH: UnaryMethod(limiter.should_rate_limit, MAX_REQUEST_BYTES)}

@@ -82,7 +82,7 @@ class Door:
         if scope["type"] != "http":
             await self._fallback(scope, receive, send)
             return
-        path: str = scope["path"]
+        path: str = scope["raw_path"].decode("latin-1")  # %2f is no slash of ours
         if is_grpc(scope):
             await self._grpc(scope, receive, send)
         elif (handler := self._raw(scope["method"], path)) is not None:

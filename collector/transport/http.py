@@ -3,17 +3,26 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-from collector.errors import CollectorError, Malformed, TooLarge, Unready, Unsupported
+from collector.errors import (
+    CollectorError,
+    Malformed,
+    TooLarge,
+    TooSlow,
+    Unready,
+    Unsupported,
+)
 from collector.transport.compression import gunzip
 from collector.transport.metadata import Metadata
-from collector.transport.reading import PeerLeft, Receive
+from collector.transport.reading import PeerLeft, Receive, in_time
 from collector.transport.status import Headers
 
 JSON = (b"content-type", b"application/json")
 STATUS: dict[type[CollectorError], int] = {
     Malformed: 400,
+    TooSlow: 408,
     TooLarge: 413,
     Unsupported: 415,
     Unready: 503,
@@ -53,7 +62,8 @@ class RawRequest:
     async def body(self, limit: int) -> bytes:
         """The body, decompressed, at most `limit` bytes either way.
 
-        Raises TooLarge (at once when content-length says so), Malformed, Unsupported, PeerLeft.
+        Raises TooLarge (at once when content-length says so), TooSlow, Malformed, Unsupported,
+        PeerLeft.
         """
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding not in ("", "identity", "gzip"):
@@ -66,10 +76,10 @@ class RawRequest:
 
     async def _read(self, limit: int) -> bytes:
         chunks: list[bytes] = []
-        size = 0
+        size, began_s = 0, monotonic()
         more = True
         while more:
-            event = await self._receive()
+            event = await in_time(self._receive(), began_s, size)
             if event["type"] != "http.request":
                 raise PeerLeft
             chunk = event.get("body", b"")

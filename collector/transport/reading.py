@@ -7,6 +7,7 @@ from math import inf
 from time import monotonic
 from typing import Any, TypeVar
 
+from collector.errors import TooSlow
 from collector.transport.framing import PREFIX, Frames
 from collector.transport.status import RpcError, StatusCode
 
@@ -16,6 +17,9 @@ Result = TypeVar("Result")
 IDENTITY, GZIP = b"identity", b"gzip"
 ACCEPTED = "identity,gzip"
 TIMEOUT_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+BODY_S, BYTES_A_SECOND = 10.0, 1024  # a body may take so long, and longer if it comes this fast
 
 
 class PeerLeft(Exception):
@@ -63,14 +67,28 @@ async def within(result: Awaitable[Result], deadline_s: float) -> Result:
         raise
 
 
+async def in_time(part: Awaitable[Result], began_s: float, size: int) -> Result:
+    """The next part of a body of which `size` bytes have come. Raises TooSlow."""
+    limit = asyncio.timeout(began_s + BODY_S + size / BYTES_A_SECOND - monotonic())
+    try:
+        async with limit:
+            return await part
+    except TimeoutError:
+        if limit.expired():
+            told = f"{size} bytes in {monotonic() - began_s:.0f} s"
+            raise TooSlow(f"the body comes too slowly: {told}") from None
+        raise
+
+
 async def whole_message(receive: Receive, limit: int, encoding: bytes) -> bytes:
-    """The one message of a unary call. Raises RpcError and PeerLeft."""
+    """The one message of a unary call. Raises RpcError, PeerLeft, and TooSlow once it began."""
     event = await receive()
     chunk: bytes = event.get("body", b"")
     size = len(chunk) - PREFIX
     if 0 <= size <= limit and chunk[0] == 0 and size == int.from_bytes(chunk[1:PREFIX], "big"):
         return chunk[PREFIX:]
     frames = Frames(limit, gzipped=encoding == GZIP)
+    began_s, size = monotonic(), len(chunk)
     while True:
         if event["type"] != "http.request":
             raise PeerLeft
@@ -79,4 +97,5 @@ async def whole_message(receive: Receive, limit: int, encoding: bytes) -> bytes:
         if not event.get("more_body", False):
             frames.end()
             raise RpcError(StatusCode.UNIMPLEMENTED, "a unary call needs one message")
-        event = await receive()
+        event = await in_time(receive(), began_s, size)
+        size += len(event.get("body", b""))

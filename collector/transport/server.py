@@ -5,6 +5,7 @@ Why h2corn and with which limits: docs/adr/0001-grpc-on-h2corn.md.
 
 import asyncio
 import logging
+import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,18 @@ log = logging.getLogger(__name__)
 ACCEPT_S = 0.05  # for what the kernel has already connected
 QUIESCE_S = 0.2  # for h2corn to stop accepting: a refused accept would end it
 STREAM_WINDOW = 1024 * 1024  # bytes
+OWN_FILES = 256  # for the outbox, the store, the counters, logs: not for connections
+MAX_CONNECTIONS = 16_384
 Addresses = Sequence[tuple[str, int]]
+
+
+def connection_limit() -> int:
+    """Fewer than the process may have open files: an accept that fails for want of one ends h2corn.
+
+    Half of a small limit is for connections.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MAX_CONNECTIONS, max(files - OWN_FILES, files // 2))
 
 
 def config(listeners: Sequence[socket.socket], drain_s: float) -> h2corn.Config:
@@ -38,8 +50,9 @@ def config(listeners: Sequence[socket.socket], drain_s: float) -> h2corn.Config:
         # What a peer that is held back may have in our memory.
         h2_initial_stream_window_size=STREAM_WINDOW,
         h2_initial_connection_window_size=4 * STREAM_WINDOW,
+        limit_connections=connection_limit(),
         timeout_request_header=10.0,
-        timeout_request_body_idle=10.0,
+        timeout_request_body_idle=15.0,  # reading.BODY_S ends it first, with an answer
         timeout_keep_alive=0.0,  # sidecars hold quiet connections; closing one fails a check
         timeout_graceful_shutdown=drain_s,
     )

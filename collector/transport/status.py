@@ -15,7 +15,14 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from collector.errors import CollectorError, Malformed, TooLarge, Unready, Unsupported
+from collector.errors import (
+    CollectorError,
+    Malformed,
+    TooLarge,
+    TooSlow,
+    Unready,
+    Unsupported,
+)
 
 MAX_MESSAGE_CHARS = 1024  # of grpc-message: clients cap a header list at 8 KiB
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
@@ -62,6 +69,7 @@ class RpcError(Exception):
 
 CODES: dict[type[CollectorError], StatusCode] = {
     Malformed: StatusCode.INVALID_ARGUMENT,
+    TooSlow: StatusCode.DEADLINE_EXCEEDED,
     TooLarge: StatusCode.RESOURCE_EXHAUSTED,
     Unsupported: StatusCode.UNIMPLEMENTED,
     Unready: StatusCode.UNAVAILABLE,

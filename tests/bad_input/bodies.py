@@ -40,6 +40,18 @@ def item_bomb() -> bytes:
     return length_delimited(1, length_delimited(2, b"\x12\x00" * 2_000_000))
 
 
+def nested(*fields: int, inner: bytes) -> bytes:
+    """`inner` in a message in a message, down these fields."""
+    for field in reversed(fields):
+        inner = length_delimited(field, inner)
+    return inner
+
+
+def empty_messages(field: int, size: int) -> bytes:
+    """As many as there is room for: two bytes each."""
+    return bytes([field << 3 | 2, 0]) * (size // 2)
+
+
 def json_item_bomb(spans: int = 5_000_000) -> bytes:
     """Empty spans, three bytes each."""
     return b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + b"{}," * spans + b"{}]}]}]}"

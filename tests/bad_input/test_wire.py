@@ -1,7 +1,7 @@
 """Bytes that are hardly HTTP, straight onto a socket."""
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -61,6 +61,10 @@ def test_chunks_without_end_are_refused_at_the_limit(collector: LiveCollector) -
             400,
             id="two lengths of two kinds",
         ),
+        pytest.param(b"transfer-encoding: gzip, chunked\r\n", 501, id="another transfer encoding"),
+        pytest.param(b"host: other\r\n", 400, id="two hosts"),
+        pytest.param(b"x-a: b\r\n c\r\n", 400, id="a field over two lines"),
+        pytest.param(b"x-a: b\nx-b: c\r\n", 400, id="a line that ends in LF alone"),
         pytest.param(b"content-length: 4\r\ncontent-length: 5\r\n", 400, id="two lengths"),
         pytest.param(b"content-length: -1\r\n", 400, id="a length below nothing"),
         pytest.param(b"x a: b\r\n", 400, id="a space in a name"),
@@ -86,11 +90,65 @@ def test_half_requests_hold_nobody_up(collector: LiveCollector) -> None:
         collector.send_good()
 
 
+SILENT = {
+    "no protocol": b"\x16\x03\x01\x02\x00\x01\x00" + bytes(500),
+    "half a head": POST,
+    "LF alone": POST.replace(b"\r\n", b"\n") + b"content-length: 0\n\n",
+}
+HALF = {
+    "a length": POST + b"content-length: 100000\r\n\r\nhalf",
+    "chunks": POST + b"transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+}
+
+
 def test_what_stops_coming_is_given_up(collector: LiveCollector) -> None:
+    """All at once, since each takes ten seconds."""
     counters = collector.counters()
-    with collector.connect() as half_body, collector.connect() as no_protocol:
-        half_body.sendall(POST + b"content-length: 100\r\n\r\nhalf")
-        no_protocol.sendall(b"\x16\x03\x01\x02\x00\x01\x00" + bytes(500))
-        assert (answered(half_body), answered(no_protocol)) == (b"", b"")
-    dropped = counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="abandoned")
-    assert dropped == 1
+    with ExitStack() as open_connections:
+
+        def connected(start: bytes) -> socket.socket:
+            connection = open_connections.enter_context(collector.connect())
+            connection.sendall(start)
+            return connection
+
+        silent = [connected(start) for start in SILENT.values()]
+        half = [connected(start) for start in HALF.values()]
+        dripping = connected(HALF["a length"])
+        dripping.settimeout(0.5)
+        said = b""
+        while not said:
+            dripping.sendall(b"x")
+            with suppress(TimeoutError):
+                said = dripping.recv(1000)
+        assert status(said) == 408
+        assert [status(answered(connection)) for connection in half] == [408, 408]
+        assert [answered(connection) for connection in silent] == [b"", b"", b""]
+    assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="too_slow") == 3
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1%2ftraces",
+        "/v1/%74races",
+        "/v1/traces%00",
+        "/v1/../v1/traces",
+        "//v1/traces",
+        "/V1/traces",
+    ],
+)
+def test_only_a_path_as_it_is_written_leads_to_a_route(
+    collector: LiveCollector, target: str
+) -> None:
+    counters = collector.counters()
+    head = POST.replace(b"/v1/traces", target.encode())
+    with collector.connect() as connection:
+        assert status(answered(connection, head + b"content-length: 0\r\n\r\n")) == 404
+    assert counters.moved("frontend_messages") == 0
+
+
+def test_half_a_chunk_ends_its_connection_alone(collector: LiveCollector) -> None:
+    with collector.connect() as connection:
+        head = POST + b"transfer-encoding: chunked\r\n\r\n"
+        assert answered(connection, head, b"zz\r\n\r\n") == b""
+    collector.send_good()

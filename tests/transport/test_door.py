@@ -100,7 +100,9 @@ def test_a_prefix_takes_itself_and_what_is_below(server, path):
     assert json.loads(get_verbatim(server, path)[1])[1] == path
 
 
-@pytest.mark.parametrize("path", ["/belowx", "/about/", "//about", "/%2e/about", "/ABOUT"])
+@pytest.mark.parametrize(
+    "path", ["/belowx", "/about/", "//about", "/%2e/about", "/ABOUT", "/%61bout"]
+)
 def test_a_path_that_is_nearly_a_route_is_none(server, path):
     assert get_verbatim(server, path) == (404, b"fallback")
 
@@ -205,7 +207,13 @@ def test_a_failing_check_makes_it_unready_with_the_reason():
         async def send(event: dict[str, object]) -> None:
             sent.append(event)
 
-        scope = {"type": "http", "path": "/readyz", "method": "GET", "headers": []}
+        scope = {
+            "type": "http",
+            "path": "/readyz",
+            "raw_path": b"/readyz",
+            "method": "GET",
+            "headers": [],
+        }
         await door(scope, None, send)
         return sent[0]["status"], sent[1]["body"]
 
