@@ -108,11 +108,6 @@ def why_lines(rule: str, why: dict[str, Any] | None) -> Iterator[str]:
         yield f"  {term['term']}: holds for {term['holds']} of {term['of']}"
 
 
-def promote(name: RuleName) -> None:
-    """Put what was tried in force: a rule in shadow, or the draft of its limits."""
-    show(call("POST", f"/rules/{name}/promote"))
-
-
 def decision(
     decision_id: Annotated[str, typer.Argument(help="as x-meshmeter-decision told it")],
 ) -> None:

@@ -1,4 +1,4 @@
-"""`meshmeter quotas`: who uses how much of a quota, and giving some of it back."""
+"""`meshmeter quotas`: who uses how much of a quota, giving some of it back, promoting its draft."""
 
 from typing import Annotated
 
@@ -7,7 +7,9 @@ import typer
 from cli.commands.rules import call, show
 from cli.table import table
 
-app = typer.Typer(help="See what is used of quotas, and take it back.", no_args_is_help=True)
+app = typer.Typer(
+    help="See what is used of quotas, take it back, and promote drafts.", no_args_is_help=True
+)
 
 Name = Annotated[str, typer.Argument(help="the quota's name")]
 Key = Annotated[
@@ -56,3 +58,9 @@ def grant(
     """Give back some of what one consumer used."""
     body = {"key": key or [], "amount": amount, "reason": reason}
     show(call("POST", f"/quotas/{name}/grant", body))
+
+
+@app.command()
+def promote(name: Name) -> None:
+    """Make the draft the limit in force, and the draft none."""
+    show(call("POST", f"/quotas/{name}/promote"))

@@ -3,20 +3,19 @@
 They are the rule's: a change of one is a change of the rule, whose version is their ETag.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from collector.frontends.acting import Author, IfMatch, expected_version, tag
-from collector.frontends.in_force import InForce, then_in_force
+from collector.frontends.acting import Author, IfMatch, tag
+from collector.frontends.in_force import InForce
 from collector.frontends.paging import MAX_PAGE, PAGED, Limit, Text, encode, page
 from collector.frontends.problems import REFUSALS, ProblemRoute, problems
 from collector.frontends.quotas_models import DraftSent, OverrideSent
-from collector.frontends.rules_api import Rules, stored
+from collector.frontends.rules_api import Changing, Rules
 from collector.frontends.rules_models import RuleBody
-from policy.acts import By
 from policy.kinds import AnyRule
 from policy.kinds.quota import OverrideDocument
 from policy.quota_rules import (
@@ -30,8 +29,6 @@ from policy.quota_rules import (
     without_override,
 )
 
-Change = Callable[[AnyRule], AnyRule]
-
 
 def quotas_router(rules: Rules, in_force: InForce) -> APIRouter:
     unknown = problems({404: "there is no such quota, or no such part of it"})
@@ -44,20 +41,7 @@ def quotas_router(rules: Rules, in_force: InForce) -> APIRouter:
         tags=["quotas"],
     )
 
-    async def change(
-        name: str,
-        made: Change,
-        if_match: str | None,
-        by: By,
-        action: str,
-        shown: Callable[[AnyRule], Response] = stored,
-    ) -> Response:
-        expected = expected_version(if_match)
-
-        def act() -> Response:
-            return shown(rules.update(name, made, expected, by, action))
-
-        return await then_in_force(in_force, act)
+    change = Changing(rules, in_force)
 
     @api.get("/overrides", response_model=list[OverrideDocument], responses=PAGED)
     def list_overrides(

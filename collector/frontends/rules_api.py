@@ -4,6 +4,7 @@ A change is in force in this collector when its answer is sent, in the others wi
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Protocol
 
@@ -17,9 +18,10 @@ from collector.frontends.rules_models import KindName, RuleBody, RulePatch, Rule
 from policy.acts import By
 from policy.kinds import AnyRule, Mode
 from policy.lists import HeldLists
-from policy.promotion import promoted
 from policy.rules import RulesPage, rule_from_json, rule_to_json
 from policy.snapshot import compile_rule
+
+Change = Callable[[AnyRule], AnyRule]
 
 
 class Rules(Protocol):
@@ -39,7 +41,7 @@ class Rules(Protocol):
     def update(
         self,
         name: str,
-        change: Callable[[AnyRule], AnyRule],
+        change: Change,
         expected: int | None = None,
         by: By = ...,
         action: str = ...,
@@ -55,15 +57,7 @@ def rules_router(rules: Rules, in_force: InForce) -> APIRouter:
         prefix="/api/v1/rules", route_class=ProblemRoute, responses=REFUSALS, tags=["rules"]
     )
 
-    async def change(
-        name: str, made: Callable[[AnyRule], AnyRule], if_match: str | None, by: By, action: str
-    ) -> Response:
-        expected = expected_version(if_match)
-
-        def act() -> Response:
-            return stored(rules.update(name, made, expected, by, action))
-
-        return await then_in_force(in_force, act)
+    change = Changing(rules, in_force)
 
     @api.get("", response_model=list[RuleBody], responses=PAGED)
     def list_rules(
@@ -147,11 +141,6 @@ def rules_router(rules: Rules, in_force: InForce) -> APIRouter:
         """Take a rule out of force and keep it."""
         return await change(name, switched(Mode.DISABLED), if_match, by, "disable")
 
-    @api.post("/{name}/promote", response_model=RuleBody, responses=unknown | changed)
-    async def promote_rule(name: str, by: Author, if_match: IfMatch = None) -> Response:
-        """Put what was tried in force: a rule in shadow, or the draft in place of its limits."""
-        return await change(name, promoted, if_match, by, "promote")
-
     return api
 
 
@@ -162,5 +151,29 @@ def stored(rule: AnyRule, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return answer
 
 
-def switched(mode: Mode) -> Callable[[AnyRule], AnyRule]:
+@dataclass(frozen=True)
+class Changing:
+    """Changes rules one by one: each change is in force in this collector when it is answered."""
+
+    rules: Rules
+    in_force: InForce
+
+    async def __call__(
+        self,
+        name: str,
+        made: Change,
+        if_match: str | None,
+        by: By,
+        action: str,
+        shown: Callable[[AnyRule], Response] = stored,
+    ) -> Response:
+        expected = expected_version(if_match)
+
+        def act() -> Response:
+            return shown(self.rules.update(name, made, expected, by, action))
+
+        return await then_in_force(self.in_force, act)
+
+
+def switched(mode: Mode) -> Change:
     return lambda rule: rule.model_copy(update={"mode": mode})

@@ -126,11 +126,11 @@ def test_a_draft_is_promoted(collector: LiveCollector) -> None:
     body = {"kind": "quota", "name": "tried", "match": "false", "limit": 9, **HOUR,
             "draft": {"limits": [{"limit": 3, "window": 1}, {"limit": 50, **HOUR}]}}  # fmt: skip
     httpx.post(f"{collector.url}/api/v1/rules", json=body).raise_for_status()
-    promoted = json.loads(run(collector, "rules", "promote", "tried").output)
+    promoted = json.loads(run(collector, "quotas", "promote", "tried").output)
     assert (promoted["limit"], promoted["draft"], promoted["version"]) == (None, None, 2)
     assert [limit["limit"] for limit in promoted["limits"]] == [3, 50]
-    again = run(collector, "rules", "promote", "tried")
-    assert "the rule is not in shadow, and has no draft" in str(again.output) + str(again.exception)
+    again = run(collector, "quotas", "promote", "tried")
+    assert "quota 'tried' has no draft" in str(again.output) + str(again.exception)
 
 
 def test_a_store_that_is_away_is_said_to_be(collector: LiveCollector) -> None:
