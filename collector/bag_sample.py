@@ -56,7 +56,7 @@ class BagSample:
             return
         self._taken_now[destination] = already + 1
         self._takes -= 1
-        derived = self._engine.with_derived(AttributeBag(values))
+        derived = self._engine.values_of(AttributeBag(values))
         taken = self._taken.get(destination)
         if taken is None:
             taken = self._taken[destination] = deque(maxlen=MAX_OF_ONE)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from collector.errors import Unready
 from collector.own import Own
-from policy.attributes import AttributeBag, text_of
+from policy.attributes import AttributeBag
 from policy.engine import Engine
-from policy.explain import Explanation, explain, with_rules
-from policy.explain.tree import Elsewhere
+from policy.explain import Explanation, explain, unruled, with_rules
 from policy.kinds import AnyRule
 from policy.lists import HeldLists
 from policy.quota import Counters
@@ -41,7 +40,7 @@ class Explainer:
         if snapshot is None:
             raise Unready("no rules were loaded yet")
         if self._own(bag.values):
-            return of_own(self._engine, bag)
+            return unruled(self._engine.let_pass()._replace(id=""), bag)
         if rules or alone:
             snapshot = await asyncio.to_thread(
                 with_rules, snapshot, rules, self._lists, alone=alone
@@ -49,11 +48,3 @@ class Explainer:
         return await explain(
             snapshot, self._counters, self._local, bag, hits, list_elsewhere=list_elsewhere
         )
-
-
-def of_own(engine: Engine, bag: AttributeBag) -> Explanation:
-    """No rule is asked about what is for meshmeter itself."""
-    decision = engine.let_pass()._replace(id="")
-    attributes = {name: text_of(bag.values[name]) for name in sorted(bag.values)}
-    version = decision.snapshot_version
-    return Explanation(decision, version, attributes, (), (), (), (), (), Elsewhere(0), 0)

@@ -11,7 +11,6 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
-from typing import Protocol
 
 from policy.answers import (
     COUNTERS_DOWN,
@@ -32,6 +31,7 @@ from policy.errors import CountersDown, NoSnapshot
 from policy.kinds import OnBackendError
 from policy.meter import MAX_AMOUNT
 from policy.quota import Dedup, Grant, Take
+from policy.quota.contract import Charging, ChargingNow
 from policy.quota.memory import MemoryCounters
 from policy.results import DecidedBy, Decision, HeaderOperation, Verdict
 from policy.snapshot import Candidates, Snapshot
@@ -40,37 +40,6 @@ from policy.stages import Gate, Metered
 DEADLINE_S = 0.025
 LEASES = "~"  # between a lease and the rules beside that hold something under it, too
 MAX_BESIDE = 64  # rules whose leases one release gives back
-
-
-class Charging(Protocol):
-    """What the engine asks of the counters, see `Counters`."""
-
-    async def charge(
-        self,
-        takes: tuple[Take, ...],
-        deadline_s: float,
-        *,
-        best_effort: bool = False,
-        dedup: Dedup | None = None,
-        lease: str = "",
-    ) -> list[Grant]: ...
-
-    async def release(self, lease: str, deadline_s: float) -> int: ...
-
-
-class ChargingNow(Protocol):
-    """What it asks of those of this process, while the others do not answer."""
-
-    def charge_now(
-        self,
-        takes: tuple[Take, ...],
-        *,
-        best_effort: bool = False,
-        dedup: Dedup | None = None,
-        lease: str = "",
-    ) -> list[Grant]: ...
-
-    def release_now(self, lease: str) -> int: ...
 
 
 class Engine:
@@ -190,7 +159,7 @@ class Engine:
         for rule_id, times in alike.matched.items():
             self.counts.matched[rule_id] += times * requests
 
-    def with_derived(self, bag: AttributeBag) -> Mapping[str, Value]:
+    def values_of(self, bag: AttributeBag) -> Mapping[str, Value]:
         """Its attributes, and those that rules derive. Raises NoSnapshot."""
         return self._applicable(bag)[1]
 

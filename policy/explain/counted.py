@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from policy.answers import Matched, exhausted
 from policy.explain.looking import Seen
-from policy.explain.steps import common
+from policy.explain.steps import common, unasked
 from policy.explain.tree import Counter, QuotaStep, Said
 from policy.quota import Take
 from policy.stages import Metered, Values
@@ -35,7 +35,7 @@ class Counted:
 
     def step(self, metered: Metered, found: Matched | None, *, charged: bool) -> QuotaStep:
         if found is None:
-            return QuotaStep(**common(metered, self.values, None))
+            return unasked(QuotaStep, metered, self.values)
         charge = found.charge
         drafted = self.all_grant(charge.draft)
         return QuotaStep(
@@ -77,16 +77,6 @@ class Counted:
             after.reset_us,
             said.retry_after_us,
         )
-
-
-def not_asked(metered: Sequence[Metered], values: Values) -> list[QuotaStep]:
-    """A gate had refused before."""
-    return [
-        QuotaStep(
-            **common(each, values, Said.NOT_ASKED if each.match.test(values) else None)
-        )
-        for each in metered
-    ]  # fmt: skip
 
 
 def paired(

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from policy.attributes import AttributeBag, text_of
 from policy.engine import Engine, matching
-from policy.explain.counted import Counted, not_asked
+from policy.explain.counted import Counted
 from policy.explain.looking import Looking, LookingLocally, Seen
-from policy.explain.steps import common, derived_by, gate_step, gate_steps, headers_step
-from policy.explain.tree import Elsewhere, Explanation, Said, Step
+from policy.explain.steps import derived_by, gate_step, gate_steps, headers_step, unasked
+from policy.explain.tree import Elsewhere, Explanation, QuotaStep, Step
 from policy.quota import Counters
 from policy.quota.memory import MemoryCounters
 from policy.results import Decision
@@ -62,7 +62,8 @@ def tree(
     gates, refused = gate_steps(listed.of(found.gates), values)
     metered, beside = listed.of(found.metered), listed.of(found.shadow_metered)
     if refused:
-        quotas, shadow_quotas = not_asked(metered, values), not_asked(beside, values)
+        quotas = [unasked(QuotaStep, each, values) for each in metered]
+        shadow_quotas = [unasked(QuotaStep, each, values) for each in beside]
     else:
         quotas = counted.together(metered, matching(found.metered, values, hits))
         shadow_quotas = counted.apart(beside, matching(found.shadow_metered, values, hits))
@@ -76,15 +77,25 @@ def tree(
     return Explanation(
         decision,
         snapshot.version,
-        {name: text_of(values[name]) for name in sorted(values)},
+        written(values),
         tuple(derivations),
         tuple(gates),
         tuple(quotas),
         tuple(headers),
-        (*shadow_gates, *shadow_quotas, *(idle_step(each, values) for each in idle)),
+        (*shadow_gates, *shadow_quotas, *(unasked(Step, each, values) for each in idle)),
         Elsewhere(len(others), others if list_elsewhere else {}),
         listed.left_out,
     )
+
+
+def unruled(decision: Decision, bag: AttributeBag) -> Explanation:
+    """Of a request that no rule is asked about."""
+    version, attributes = decision.snapshot_version, written(bag.values)
+    return Explanation(decision, version, attributes, (), (), (), (), (), Elsewhere(0), 0)
+
+
+def written(values: Values) -> dict[str, str]:
+    return {name: text_of(values[name]) for name in sorted(values)}
 
 
 class Listed:
@@ -119,8 +130,3 @@ def elsewhere(snapshot: Snapshot, values: Values, derived: Values) -> dict[str, 
 def without_verdict(compiled: Compiled) -> bool:
     """What such a rule does cannot be seen beside a decision, so that its shadow does nothing."""
     return isinstance(compiled, Derivation | Headers)
-
-
-def idle_step(compiled: Compiled, values: Values) -> Step:
-    matches = compiled.match.test(values)
-    return Step(**common(compiled, values, Said.NOT_ASKED if matches else None))

@@ -15,7 +15,7 @@ from policy.explain.instead import (
     values_instead,
 )
 from policy.explain.sampled import DESTINATION, Sampled
-from policy.expression.reading import shown
+from policy.expression import shown
 from policy.expression.why import Fault, Term, terms_of
 from policy.snapshot import Snapshot
 from policy.stages import Compiled, Derivation, Gate, Headers

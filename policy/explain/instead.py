@@ -2,13 +2,13 @@
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from policy.attributes import text_of
 from policy.explain.sampled import Sampled
-from policy.expression import Reference
-from policy.expression.reading import near, shown
+from policy.expression import Reference, found_in, shown
+from policy.expression.reading import near
 from policy.expression.why import Term
 
 MAX_TOLD = 5
@@ -58,10 +58,8 @@ def values_instead(term: Term, samples: Sequence[Sampled]) -> tuple[Instead, ...
 
 
 def read_by(term: Term, sampled: Sampled) -> Iterator[str]:
-    for name, key in term.reads:
-        value = sampled.values.get(name)
-        if key is not None:
-            value = value.get(key) if isinstance(value, Mapping) else None
+    for reference in term.reads:
+        value = found_in(sampled.values, reference)
         if value is not None:
             text = text_of(value)
             yield text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from policy.attributes import Value
-from policy.expression import Reference
+from policy.expression import Reference, found_in
 from policy.snapshot import Snapshot
 
 MAX_REFERENCES = 256  # of all rules together: those that most rules read
@@ -46,9 +46,7 @@ class Sampled(NamedTuple):
 
     def has(self, reference: Reference) -> bool:
         """Of one that is known."""
-        name, key = reference
-        value = self.values.get(name)
-        return value is not None if key is None else isinstance(value, Mapping) and key in value
+        return found_in(self.values, reference) is not None
 
 
 def references_of(snapshot: Snapshot) -> frozenset[Reference]:

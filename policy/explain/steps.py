@@ -1,16 +1,17 @@
 """What rules that ask no counter made of a request, stage by stage."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
-from policy.attributes import Value, text_of
+from policy.attributes import text_of
 from policy.derived import derive
 from policy.errors import EvaluationFailed
 from policy.explain.tree import DeriveStep, HeaderChange, HeadersStep, Said, Step
-from policy.expression import evaluated
-from policy.expression.reading import shown
+from policy.expression import evaluated, found_in, shown
 from policy.expression.why import why_not
 from policy.stages import Compiled, Derivation, Gate, Headers, Values
+
+OfStep = TypeVar("OfStep", bound=Step)
 
 
 def common(
@@ -31,6 +32,12 @@ def common(
     }
 
 
+def unasked(step: type[OfStep], compiled: Compiled, values: Values) -> OfStep:
+    """Of one that does not match, or would be asked if nothing had decided before."""
+    matches = compiled.match.test(values)
+    return step(**common(compiled, values, Said.NOT_ASKED if matches else None))
+
+
 def derived_by(
     derivations: Sequence[Derivation], values: Values
 ) -> tuple[list[DeriveStep], Values]:
@@ -45,28 +52,21 @@ def derived_by(
 
 def derive_step(derivation: Derivation, before: Values, after: Values) -> DeriveStep:
     if not derivation.match.test(before):
-        return DeriveStep(**common(derivation, before, None))
+        return unasked(DeriveStep, derivation, before)
     added: dict[str, str] = {}
     kept: list[str] = []
     failed: dict[str, str] = {}
     for name, entry, value in derivation.attributes:
         label = shown((name, entry))
-        if held(before, name, entry) is not None:
+        if found_in(before, (name, entry)) is not None:
             kept.append(label)
-        elif (found := held(after, name, entry)) is not None:
+        elif (found := found_in(after, (name, entry))) is not None:
             added[label] = text_of(found)
         else:
             failed[label] = why_no_value(value, after)
     return DeriveStep(
         **common(derivation, before, Said.DERIVES), added=added, kept=tuple(kept), failed=failed
     )
-
-
-def held(values: Values, name: str, entry: str | None) -> Value | None:
-    value = values.get(name)
-    if entry is None:
-        return value
-    return value.get(entry) if isinstance(value, Mapping) else None
 
 
 def why_no_value(value: Any, values: Values) -> str:
@@ -88,21 +88,18 @@ def gate_steps(gates: Sequence[Gate], values: Values) -> tuple[list[Step], bool]
 
 
 def gate_step(gate: Gate, values: Values, *, asked: bool = True) -> Step:
-    if not gate.match.test(values):
-        return Step(**common(gate, values, None))
-    if not asked:
-        return Step(**common(gate, values, Said.NOT_ASKED))
+    if not asked or not gate.match.test(values):
+        return unasked(Step, gate, values)
     reason = gate.refuses(values)
     said = Said.PASSES if reason is None else Said.REFUSES
     return Step(**common(gate, values, said, reason or ""))
 
 
 def headers_step(headers: Headers, values: Values, *, asked: bool) -> HeadersStep:
-    if not headers.match.test(values):
-        return HeadersStep(**common(headers, values, None))
-    said = Said.CHANGES if asked else Said.NOT_ASKED
+    if not asked or not headers.match.test(values):
+        return unasked(HeadersStep, headers, values)
     return HeadersStep(
-        **common(headers, values, said),
+        **common(headers, values, Said.CHANGES),
         request=HeaderChange.of(headers.request),
         response=HeaderChange.of(headers.response),
     )

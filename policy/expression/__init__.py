@@ -25,7 +25,9 @@ __all__ = [
     "compile_expression",
     "compile_match",
     "evaluated",
+    "found_in",
     "recorded",
+    "shown",
 ]
 
 Reference = tuple[str, str | None]  # an attribute, and the key when it is a map's entry
@@ -148,8 +150,20 @@ def service_of(tree: Typed) -> str | None:
     return None
 
 
+def found_in(bag: Mapping[str, Any], reference: Reference) -> Any | None:
+    """What the reference names; None when it is not there."""
+    name, key = reference
+    value = bag.get(name)
+    if key is None:
+        return value
+    return value.get(key) if isinstance(value, Mapping) else None
+
+
 def recorded(references: tuple[Reference, ...], bag: Mapping[str, Any]) -> dict[str, str]:
-    """What these references found, written for a decision record."""
+    """What these references found, written for a decision record.
+
+    Written out, without `found_in` and `shown`: nearly every decision asks this.
+    """
     found: dict[str, str] = {}
     for name, key in references:
         value = bag.get(name)
@@ -160,3 +174,9 @@ def recorded(references: tuple[Reference, ...], bag: Mapping[str, Any]) -> dict[
         elif isinstance(value, Mapping) and (entry := value.get(key)) is not None:
             found[f"{name}[{key}]"] = entry
     return found
+
+
+def shown(reference: Reference) -> str:
+    """As decision records name it."""
+    name, key = reference
+    return name if key is None else f"{name}[{key}]"

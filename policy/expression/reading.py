@@ -54,12 +54,6 @@ def mistyped(reads: tuple[Reference, ...], bag: Mapping[str, Value]) -> str:
     return ""
 
 
-def shown(reference: Reference) -> str:
-    """As decision records name it."""
-    name, key = reference
-    return name if key is None else f"{name}[{key}]"
-
-
 def quoted(value: Any) -> str:
     match value:
         case str():

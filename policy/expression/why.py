@@ -11,9 +11,9 @@ from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from policy.attributes import Value
-from policy.expression import Reference, checked, recorded, references
+from policy.expression import Reference, checked, recorded, references, shown
 from policy.expression.generate import FAULTS, Generator
-from policy.expression.reading import absent, mistyped, near, quoted, shown
+from policy.expression.reading import absent, mistyped, near, quoted
 from policy.expression.tokens import line_and_column
 from policy.expression.typed import Apply, Const, Lookup, Typed
 from policy.expression.written import written

@@ -124,20 +124,15 @@ class Algorithm:
     held: bool = False
 
 
-def refuse_burst(quota: Quota) -> None:
-    if quota.burst != quota.limit:
+def refuse_extras(quota: Quota, own: str = "") -> None:
+    """What only some algorithms have: a burst, a tick, a calendar; but for the algorithm's own."""
+    if own != "burst" and quota.burst != quota.limit:
         raise InvalidRule("/burst", "only a token bucket has a burst")
-
-
-def refuse_tick(quota: Quota) -> None:
-    if quota.tick_us:
+    if own != "tick" and quota.tick_us:
         raise InvalidRule("/tick", "only a rolling window has a tick")
-
-
-def refuse_calendar(quota: Quota) -> None:
-    if quota.unit:
+    if own != "calendar" and quota.unit:
         raise InvalidRule("/window", f"only a calendar window lasts a {quota.unit}")
-    if quota.time_zone:
+    if own != "calendar" and quota.time_zone:
         raise InvalidRule("/time_zone", "only a calendar window has a time zone")
 
 

@@ -12,8 +12,7 @@ from policy.quota.base import (
     Outcome,
     Quota,
     State,
-    refuse_burst,
-    refuse_tick,
+    refuse_extras,
 )
 from policy.quota.fixed_window import LUA_BETWEEN, take_between, until_its_end
 from policy.quota.periods import around, period, zone_of
@@ -42,8 +41,7 @@ def numbers(quota: Quota, now_us: int) -> Numbers:
 
 
 def check(quota: Quota) -> None:
-    refuse_burst(quota)
-    refuse_tick(quota)
+    refuse_extras(quota, own="calendar")
     if not quota.unit:
         raise InvalidRule("/window", "expected minute, hour, day, week, month or year")
     zone_of(quota.time_zone)

@@ -11,9 +11,7 @@ from policy.quota.base import (
     Outcome,
     Quota,
     State,
-    refuse_burst,
-    refuse_calendar,
-    refuse_tick,
+    refuse_extras,
 )
 from policy.quota.slots import after, latest, moved, take_from
 
@@ -57,12 +55,6 @@ def numbers(quota: Quota, now_us: int) -> Numbers:  # noqa: ARG001
     return Numbers((quota.limit, quota.window_us, tick_of(quota)))
 
 
-def check(quota: Quota) -> None:
-    refuse_burst(quota)
-    refuse_tick(quota)
-    refuse_calendar(quota)
-
-
 CONCURRENCY = Algorithm(
     name="concurrency",
     letter="n",
@@ -70,6 +62,6 @@ CONCURRENCY = Algorithm(
     lua=LUA,
     names="limit, window, tick",
     numbers=numbers,
-    check=check,
+    check=refuse_extras,
     held=True,
 )

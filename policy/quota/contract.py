@@ -50,8 +50,8 @@ class Usage(NamedTuple):
     complete: bool
 
 
-class Counters(Protocol):
-    """All raise CountersDown."""
+class Charging(Protocol):
+    """What a check asks of the counters. All raise CountersDown."""
 
     async def charge(
         self,
@@ -70,6 +70,25 @@ class Counters(Protocol):
     async def release(self, lease: str, deadline_s: float) -> int:
         """Gives back what is held under this id, and says how much: 0 when it is not known, was
         released, or has expired."""
+
+
+class ChargingNow(Protocol):
+    """The same of counters in this process, while the others do not answer."""
+
+    def charge_now(
+        self,
+        takes: tuple[Take, ...],
+        *,
+        best_effort: bool = False,
+        dedup: Dedup | None = None,
+        lease: str = "",
+    ) -> list[Grant]: ...
+
+    def release_now(self, lease: str) -> int: ...
+
+
+class Counters(Charging, Protocol):
+    """All raise CountersDown."""
 
     async def peek(self, takes: tuple[Take, ...], deadline_s: float) -> list[Grant]:
         """What charging them would answer. Changes nothing."""

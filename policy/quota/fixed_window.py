@@ -11,9 +11,7 @@ from policy.quota.base import (
     Outcome,
     Quota,
     State,
-    refuse_burst,
-    refuse_calendar,
-    refuse_tick,
+    refuse_extras,
 )
 
 
@@ -76,12 +74,6 @@ def until_its_end(quota: Quota, grant: Grant) -> int:  # noqa: ARG001
     return grant.reset_us
 
 
-def check(quota: Quota) -> None:
-    refuse_burst(quota)
-    refuse_tick(quota)
-    refuse_calendar(quota)
-
-
 FIXED_WINDOW = Algorithm(
     name="fixed-window",
     letter="f",
@@ -89,6 +81,6 @@ FIXED_WINDOW = Algorithm(
     lua=LUA,
     names="limit, window",
     numbers=numbers,
-    check=check,
+    check=refuse_extras,
     lease_us=until_its_end,
 )

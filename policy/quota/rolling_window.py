@@ -15,8 +15,7 @@ from policy.quota.base import (
     Outcome,
     Quota,
     State,
-    refuse_burst,
-    refuse_calendar,
+    refuse_extras,
 )
 from policy.quota.slots import after, latest, moved, take_from
 
@@ -74,8 +73,7 @@ def until_its_ticks_end(quota: Quota, grant: Grant) -> int:
 
 
 def check(quota: Quota) -> None:
-    refuse_burst(quota)
-    refuse_calendar(quota)
+    refuse_extras(quota, own="tick")
     if quota.window_us > MAX_TICKS * tick_of(quota):
         raise InvalidRule("/tick", f"the window would have more than {MAX_TICKS} ticks")
 

@@ -18,8 +18,7 @@ from policy.quota.base import (
     Quota,
     State,
     reduced,
-    refuse_calendar,
-    refuse_tick,
+    refuse_extras,
 )
 
 LEASE_US = 1_000_000  # tokens taken in advance stay tokens, but others miss them
@@ -122,8 +121,7 @@ def a_moment(quota: Quota, grant: Grant) -> int:  # noqa: ARG001
 
 
 def check(quota: Quota) -> None:
-    refuse_tick(quota)
-    refuse_calendar(quota)
+    refuse_extras(quota, own="burst")
     window, parts = reduced(quota)
     if quota.burst * quota.window_us // quota.limit > EXACT // 2:
         raise InvalidRule("/burst", "the bucket would take more than 71 years to fill")
