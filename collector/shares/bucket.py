@@ -22,6 +22,7 @@ TOLD = Counter(
 KEEP_S = 20.0  # a sidecar is told again what it knows, for it forgets after a minute
 IDLE_S = 600.0  # without a request, after which a sidecar may forget the bucket
 REPORT_S = 5.0
+STEADY = 0.25  # how much its demand may differ, and be the same
 
 
 class Part(NamedTuple):
@@ -83,6 +84,7 @@ class Bucket:
     reported_s: float = 0.0
     used_s: float = 0.0
     claimed_s: float = 0.0
+    claimed_demand: float = UNKNOWN
 
     def __post_init__(self) -> None:
         self.parts = parts_of(self.standing)
@@ -118,18 +120,32 @@ class Bucket:
         self.reported_s = now_s
         if used or not self.used_s:
             self.used_s = now_s
-        was_idle = self.demand == 0
         if fresh or (self.demand == UNKNOWN and elapsed_s < 1):
             self.demand = UNKNOWN
         else:
             self.demand = used / max(elapsed_s, 1.0)
-        if was_idle and not used and now_s - self.claimed_s < KEEP_S:
+        if not fresh and not usage.denied and self._steady(now_s):
             return False
+        self.claimed_demand = self.demand
         self.claimed_s = now_s
         for key, part in self.parts.items():
             news = News(self.demand, usage.allowed * part.take.amount, fresh)
             self.news[key] = news.after(self.news.get(key))
         return bool(self.parts)
+
+    def _steady(self, now_s: float) -> bool:
+        """It wants about what it said lately. Who has single tokens always says what became of them."""
+        before, now = self.claimed_demand, self.demand
+        same = UNKNOWN not in (before, now) and abs(now - before) <= STEADY * max(before, 1.0)
+        return (
+            same
+            and now_s - self.claimed_s < KEEP_S
+            and all(share.tokens for share in self.shares.values())
+        )
+
+    def claims(self, key: str) -> bool:
+        """Whether it has something to say of this limit, or no share of it yet."""
+        return key in self.news or key not in self.shares or key in self.away
 
     def claim(self, key: str) -> Claim:
         """By the news; of one limit no more is claimed than the others allow."""

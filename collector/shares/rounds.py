@@ -8,6 +8,7 @@ rule: `local` splits the whole limit among the sidecars of this collector, `open
 import logging
 import time
 from collections.abc import Iterable
+from itertools import islice
 
 from collector.shares.bucket import Bucket
 from policy.errors import CountersDown
@@ -30,6 +31,7 @@ class Rounds:
         self._leaving: dict[str, list[Claim]] = {}
         self._terms: dict[str, Terms] = {}
         self._due_s: dict[str, float] = {}  # when each limit is to be settled
+        self._for_all: set[str] = set()  # not only for those who have news
         self._settled_s: dict[str, float] = {}
 
     def enlist(self, bucket: Bucket) -> None:
@@ -53,50 +55,73 @@ class Rounds:
                 self._forget(key)
 
     def ask(self, keys: Iterable[str]) -> None:
-        """To settle these soon."""
+        """To settle these soon, for those who have news."""
         now_s = time.monotonic()
         for key in keys:
             self._due_s.setdefault(key, max(self._settled_s.get(key, 0.0) + AGAIN_S, now_s))
 
-    def ask_known(self, keys: Iterable[str]) -> None:
-        self.ask(key for key in keys if key in self._holders)
+    def ask_all(self, keys: Iterable[str]) -> None:
+        """At once, for everyone: what some have may be due to others."""
+        for key in self._holders.keys() & keys:
+            self._for_all.add(key)
+            self._due_s[key] = 0.0
 
     def wait_s(self, longest_s: float) -> float:
         """Until something is due."""
-        if not self._due_s:
-            return longest_s
-        return min(max(min(self._due_s.values()) - time.monotonic(), 0.0), longest_s)
+        now_s = time.monotonic()
+        if any(due_s <= now_s for due_s in self._due_s.values()):
+            return 0.0
+        return min([longest_s, *(due_s - now_s for due_s in self._due_s.values())])
 
     async def settle_some(self) -> set[Bucket]:
         """Some of what is due; the buckets whose shares may have changed."""
         now_s = time.monotonic()
-        due = [key for key, due_s in self._due_s.items() if due_s <= now_s][:AT_ONCE]
+        due = list(islice((key for key, due in self._due_s.items() if due <= now_s), AT_ONCE))
         asks: dict[str, Ask] = {}
         for key in due:
             del self._due_s[key]
             self._settled_s[key] = now_s
-            claims = [bucket.claim(key) for bucket in self._holders.get(key, {}).values()]
-            asks[key] = Ask(self._terms[key], (*self._leaving.pop(key, ()), *claims))
+            asks[key] = self._asked(key, everyone=key in self._for_all)
         if not asks:
             return set()
         try:
             settled = await self._shares.settle(asks)
         except CountersDown:
             return await self._without(asks)
-        return self._apply(settled)
+        touched = self._apply(settled, asks)
+        for key, result in settled.items():
+            everyone = key in self._for_all
+            self._for_all.discard(key)
+            holders = self._holders.get(key, {})
+            if result.short and not everyone and len(holders) > 1:
+                # Others may have to give something back first: what comes of it is worth telling.
+                self.ask_all([key])
+                touched -= set(holders.values())
+        return touched
 
-    def _apply(self, settled: dict[str, Settled]) -> set[Bucket]:
+    def _asked(self, key: str, *, everyone: bool) -> Ask:
+        claims = [
+            bucket.claim(key)
+            for bucket in self._holders.get(key, {}).values()
+            if everyone or bucket.claims(key)
+        ]
+        return Ask(self._terms[key], (*self._leaving.pop(key, ()), *claims))
+
+    def _apply(self, settled: dict[str, Settled], asks: dict[str, Ask]) -> set[Bucket]:
         touched: set[Bucket] = set()
         for key, result in settled.items():
             holders = self._holders.get(key, {})
-            for name, bucket in list(holders.items()):
-                share = result.split.holdings.get(name)
-                if name in result.twins:
-                    del holders[name]
+            for claim in asks[key].claims:
+                bucket = holders.get(claim.holder)
+                share = result.split.holdings.get(claim.holder)
+                if bucket is None:
+                    continue  # it is gone
+                if claim.holder in result.twins:
+                    del holders[claim.holder]
                     bucket.become_another()
                     self.enlist(bucket)
-                elif share and key in bucket.parts:
-                    bucket.settled(key, share, renewed=name in result.renewed)
+                elif share:
+                    bucket.settled(key, share, renewed=claim.holder in result.renewed)
                     touched.add(bucket)
             if not holders:
                 self._forget(key)
@@ -107,22 +132,22 @@ class Rounds:
         touched: set[Bucket] = set()
         own: dict[str, Ask] = {}
         for key, ask in asks.items():
-            self._due_s.setdefault(key, time.monotonic() + AWAY_S)
+            self._due_s[key] = time.monotonic() + AWAY_S
             if leaving := [claim for claim in ask.claims if claim.leaving]:
                 self._leaving.setdefault(key, []).extend(leaving)
-            buckets = list(self._holders.get(key, {}).values())
-            if any(bucket.parts[key].policy is OnBackendError.LOCAL for bucket in buckets):
-                own[key] = ask
-                continue
-            for bucket in buckets:
+            for bucket in self._holders.get(key, {}).values():
                 bucket.unsettled(key)
-            touched.update(buckets)
-        touched |= self._apply(await self._local.settle(own))
+                touched.add(bucket)
+                if bucket.parts[key].policy is OnBackendError.LOCAL:
+                    own.setdefault(key, self._asked(key, everyone=True))
+        settled = await self._local.settle(own)
+        touched |= self._apply(settled, own)
         for key in own:
             for bucket in self._holders.get(key, {}).values():
                 bucket.away.add(key)
         return touched
 
     def _forget(self, key: str) -> None:
+        self._for_all.discard(key)
         for kept in (self._holders, self._terms, self._due_s, self._settled_s):
             kept.pop(key, None)

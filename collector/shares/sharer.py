@@ -177,7 +177,7 @@ class QuotaSharing:
             self._snapshot = snapshot
         if self._connections:
             try:
-                self._rounds.ask_known(await self._shares.short())
+                self._rounds.ask_all(await self._shares.short())
             except CountersDown:
                 log.debug("what others lack is not known: the counters do not answer")
 
@@ -196,4 +196,5 @@ class QuotaSharing:
             bucket.stand(self._standing(bucket.bag))
             self._rounds.delist(bucket, before.keys() - bucket.parts.keys(), leaving=True)
             self._rounds.enlist(bucket)
+            self._rounds.ask_all(bucket.parts)
             bucket.tell_news()

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from collector.checker import ANSWERS, CHECKS
 from collector.decision_log import DecisionLog
-from collector.services import Assignment, Usage, Verb
+from collector.services import Usage, Verb
 from collector.shares.bucket import Bucket, Part
 from policy.answers import COUNTERS_DOWN, decision_of
 from policy.results import DecidedBy, Decision
@@ -37,40 +37,63 @@ class UsageRecorder:
 
     def record(self, bucket: Bucket, usage: Usage) -> None:
         if usage.denied:
-            self._record(bucket, usage.denied, usage.denied, False)
+            self._count(bucket, usage.denied, False)
+            self._keep(decided(bucket, False), bucket, usage.denied)
         if usage.allowed:
+            self._count(bucket, usage.allowed, True)
             drawn = int(usage.allowed * self._sample + random.random())  # noqa: S311  # a sample
-            self._record(bucket, usage.allowed, drawn / self._sample if drawn else 0.0, True)
+            if drawn:
+                self._keep(decided(bucket, True), bucket, drawn / self._sample)
 
-    def _record(self, bucket: Bucket, requests: int, weight: float, allowed: bool) -> None:
-        decision = decided(bucket, allowed)
-        answer = ANSWERS[allowed, decision.decided_by is DecidedBy.FALLBACK]
+    def _count(self, bucket: Bucket, requests: int, allowed: bool) -> None:
+        answer = ANSWERS[allowed, by(bucket, allowed) is DecidedBy.FALLBACK]
         CHECKS.labels(PROTOCOL, answer).inc(requests)
-        if decision.rule:
-            REQUESTS.labels(decision.rule, answer).inc(requests)
-        if weight:
-            named = decision._replace(id=f"{self._prefix}-{next(self._numbers):x}")
-            self._decisions.add(named, bucket.bag, PROTOCOL, weight)
+        rule = rule_of(bucket, allowed)
+        if rule:
+            REQUESTS.labels(rule, answer).inc(requests)
+
+    def _keep(self, decision: Decision, bucket: Bucket, weight: float) -> None:
+        named = decision._replace(id=f"{self._prefix}-{next(self._numbers):x}")
+        self._decisions.add(named, bucket.bag, PROTOCOL, weight)
+
+
+def part_of(bucket: Bucket) -> Part | None:
+    """The limit that a decision is by."""
+    return bucket.tightest() or next(iter(bucket.parts.values()), None)
+
+
+def rule_of(bucket: Bucket, allowed: bool) -> str:
+    refusal, part = bucket.standing.refusal, part_of(bucket)
+    if refusal and not allowed:
+        return refusal.rule
+    return part.matched.metered.rule.name if part else ""
+
+
+def by(bucket: Bucket, allowed: bool) -> DecidedBy:
+    if bucket.standing.refusal and not allowed:
+        return DecidedBy.DENY
+    if bucket.told is None or bucket.away:
+        return DecidedBy.FALLBACK
+    if bucket.parts:
+        return DecidedBy.QUOTA
+    return DecidedBy.DEFAULT if allowed else DecidedBy.FALLBACK
 
 
 def decided(bucket: Bucket, allowed: bool) -> Decision:
     """By what the sidecar was told last."""
-    told, standing = bucket.told, bucket.standing
+    standing, how, part = bucket.standing, by(bucket, allowed), part_of(bucket)
     if standing.refusal and not allowed:
         return standing.refusal
-    part = bucket.tightest() or next(iter(bucket.parts.values()), None)
     if part is None:
-        by = DecidedBy.FALLBACK if told is None or not allowed else DecidedBy.DEFAULT
-        reason = UNTOLD if by is DecidedBy.FALLBACK else ""
         version = standing.asked.snapshot.version
-        return Decision("", allowed, by, snapshot_version=version, reason=reason)
-    take = part.take
-    by = DecidedBy.FALLBACK if told is None or bucket.away else DecidedBy.QUOTA
-    reason = "" if allowed and by is DecidedBy.QUOTA else why(bucket, part, told)
-    return decision_of(standing.asked, part.matched, take, None, by, reason, allowed)
+        reason = UNTOLD if how is DecidedBy.FALLBACK else ""
+        return Decision("", allowed, how, snapshot_version=version, reason=reason)
+    reason = "" if allowed and how is DecidedBy.QUOTA else why(bucket, part)
+    return decision_of(standing.asked, part.matched, part.take, None, how, reason, allowed)
 
 
-def why(bucket: Bucket, part: Part, told: Assignment | None) -> str:
+def why(bucket: Bucket, part: Part) -> str:
+    told = bucket.told
     if told is None:
         return UNTOLD
     if bucket.away:

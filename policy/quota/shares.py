@@ -1,7 +1,8 @@
 """Where the splits of quotas are kept: for one process in memory, for all collectors in Redis.
 
-A split is read, settled and put back; when another collector was quicker, that is done again. The
-time is the server's. A split outlives its last holder until its pool would be full again.
+What was put last is known, and settled anew; when another collector has put something else since,
+that is told, and it is done again. The time is the server's. A split outlives its last holder until
+its pool would be full again.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from policy.errors import CountersDown
@@ -24,35 +25,32 @@ PREFIX = "mm:s:"  # and the name of the quota's counter
 SHORT = "mm:short"  # keys whose holders should give something back, by when that was found
 DEADLINE_S = 0.25  # a report waits for no answer
 TRIES = 12
+MAX_KNOWN = 50_000  # splits
+UNSEEN: tuple[int, Split | None] = (0, None)
 PAUSE_S = 0.004  # at most, for each time that another collector was quicker
 SHORT_MS = 2_000
 SLACK_MS = 10_000
 MAX_KEEP_MS = 366 * 86_400_000
 
-LOAD = """
+# ARGV: for each key the version that is known, what to put, for how long, and 1 when it is short;
+# nothing is put where there is another version, but what is there is told.
+SCRIPT = f"""
 local time = redis.call('TIME')
-local found = {tonumber(time[1]) * 1000000 + tonumber(time[2])}
-for at = 1, #KEYS do found[at + 1] = redis.call('HMGET', KEYS[at], 'version', 'split') end
-return found
-"""
-# ARGV: for each key the version that was read, what to put, for how long, and 1 when it is short.
-STORE = f"""
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local kept = {{}}
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local told = {{tonumber(time[1]) * 1000000 + tonumber(time[2])}}
 for at = 2, #KEYS do
   local key, arg = KEYS[at], 4 * at - 7
   if (redis.call('HGET', key, 'version') or '0') == ARGV[arg] then
     redis.call('HSET', key, 'version', ARGV[arg] + 1, 'split', ARGV[arg + 1])
     redis.call('PEXPIRE', key, ARGV[arg + 2])
-    if ARGV[arg + 3] == '1' then redis.call('ZADD', KEYS[1], now, key) end
-    kept[at - 1] = 1
+    if ARGV[arg + 3] == '1' then redis.call('ZADD', KEYS[1], now_ms, key) end
+    told[at] = 1
   else
-    kept[at - 1] = 0
+    told[at] = redis.call('HMGET', key, 'version', 'split')
   end
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - {SHORT_MS})
-return kept
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms - {SHORT_MS})
+return told
 """
 
 
@@ -99,6 +97,8 @@ class RedisShares:
     def __init__(self, url: str, *, breaker: Breaker | None = None) -> None:
         self._server = CounterServer(url)
         self._breaker = breaker or Breaker()
+        self._known: dict[str, tuple[int, Split | None]] = {}  # by version
+        self._ahead_us: int | None = None  # the server's clock, of ours; every answer tells
 
     async def close(self) -> None:
         await self._server.close()
@@ -140,17 +140,34 @@ class RedisShares:
     async def _try(
         self, keys: list[str], asks: Mapping[str, Ask], settled: dict[str, Settled]
     ) -> list[str]:
-        """Those of the keys that another collector has changed meanwhile."""
-        names = [PREFIX + key for key in keys]
-        now_us, *found = await self._server.script(LOAD, names, (), DEADLINE_S)
+        """Those of the keys whose split is not what was known here."""
+        if self._ahead_us is None:
+            await self._put((), ())
+        now_us = time.monotonic_ns() // 1000 + (self._ahead_us or 0)
+        versions: list[int] = []
         words: list[str | int] = []
-        for key, (version, text) in zip(keys, found, strict=True):
-            ask = asks[key]
-            settled[key] = settle(split_of(text), ask.terms, ask.claims, now_us)
-            split, short = settled[key].split, settled[key].short
-            words += (int(version or 0), text_of(split), keep_ms(split), int(short))
-        kept = await self._server.script(STORE, (SHORT, *names), words, DEADLINE_S)
-        return [key for key, done in zip(keys, kept, strict=True) if not done]
+        for key in keys:
+            version, split = self._known.get(key, UNSEEN)
+            settled[key] = found = settle(split, asks[key].terms, asks[key].claims, now_us)
+            versions.append(version)
+            words += (version, text_of(found.split), keep_ms(found.split), int(found.short))
+        told = await self._put(keys, words)
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        left = []
+        for key, answer, version in zip(keys, told, versions, strict=True):
+            if answer == 1:
+                self._known[key] = version + 1, settled[key].split
+            else:
+                self._known[key] = int(answer[0] or 0), split_of(answer[1])
+                left.append(key)
+        return left
+
+    async def _put(self, keys: Sequence[str], words: Sequence[str | int]) -> list[Any]:
+        names = (SHORT, *(PREFIX + key for key in keys))
+        now_us, *told = await self._server.script(SCRIPT, names, words, DEADLINE_S)
+        self._ahead_us = now_us - time.monotonic_ns() // 1000
+        return list(told)
 
 
 def keep_ms(split: Split) -> int:
