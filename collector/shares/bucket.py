@@ -134,7 +134,7 @@ class Bucket:
         return bool(self.parts)
 
     def _steady(self, now_s: float) -> bool:
-        """It wants about what it said lately. Who has single tokens always says what became of them."""
+        """It wants about what it said lately. What became of single tokens is always said."""
         before, now = self.claimed_demand, self.demand
         same = UNKNOWN not in (before, now) and abs(now - before) <= STEADY * max(before, 1.0)
         return (
