@@ -1,16 +1,18 @@
 """CPU time of sidecars that count by themselves: of the collector, for each report it gets.
 
-    python benchmarks/rlqs.py [--seconds 10] [--rate 100]
+    python benchmarks/rlqs.py [--seconds 10] [--rate 100] [--against DIRECTORY]
 
 The server is a process of its own with the real front-end and a Valkey of its own. Sidecars report
 five times as often as Envoy does, each at its own time; every one has as many buckets as it says,
 and every bucket shares one quota with the same bucket of all others. Of half of the limit nothing
 is denied; of twice the limit half is, which is split anew with each report and recorded. A request
-costs its part of a report, at the given rate of requests of one sidecar.
+costs its part of a report, at the given rate of requests of one sidecar. Another checkout, say of
+an earlier commit, is measured in turn, case by case.
 """
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HOME = Path(__file__).resolve().parent.parent
+HOME = Path(os.environ.get("RLQS_CHECKOUT") or Path(__file__).resolve().parent.parent)
 sys.path.insert(0, str(HOME))
 
 import grpc  # noqa: E402
@@ -46,7 +48,7 @@ from policy.snapshot import compile_snapshot  # noqa: E402
 from tests.conftest import free_port  # noqa: E402
 from tests.waiting import eventually  # noqa: E402
 
-CASES = ((20, 1), (200, 1), (20, 50))  # sidecars, and buckets of each
+CASES = ((1, 1), (20, 1), (200, 1), (20, 50))  # sidecars, and buckets of each
 WANTED = (0.5, 2.0)  # times the limit, by all sidecars together
 ENVOYS_S, OURS_S = 5.0, 1.0  # between reports
 LIMIT = 10_000
@@ -141,10 +143,14 @@ async def measure(
 
 
 @contextmanager
-def running(redis_url: str) -> Iterator[tuple[psutil.Process, str]]:
+def running(redis_url: str, home: Path) -> Iterator[tuple[psutil.Process, str]]:
     command = [sys.executable, __file__, "--serve", redis_url]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        env=os.environ | {"RLQS_CHECKOUT": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     assert process.stdout is not None
     try:
@@ -170,25 +176,34 @@ def valkey() -> Iterator[str]:
             server.wait()
 
 
+def one_case(home: Path, case: tuple[int, int], wanted: float, seconds: float) -> float:
+    with valkey() as redis_url, running(redis_url, home) as (process, address):
+        return asyncio.run(measure(process, address, case, wanted, seconds))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=10.0, help="of each case")
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second of a sidecar")
+    parser.add_argument("--against", type=Path, metavar="DIRECTORY", help="another checkout")
     parser.add_argument("--serve", metavar="REDIS_URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         uvloop.run(serve_rlqs(options.serve))
         return 0
+    homes = [HOME, *([options.against.resolve()] if options.against else [])]
     print(f"collector's CPU µs; a request at {options.rate:g} a second and sidecar")
-    print(f"{'sidecars':>8} {'buckets':>8} {'wanted':>8} {'a report':>9} {'a request':>10}")
+    header = f"{'sidecars':>8} {'buckets':>8} {'wanted':>8} {'a report':>9} {'a request':>10}"
+    print(header + (f" {'there':>9} {'ratio':>6}" if options.against else ""))
     for case in CASES:
         for wanted in WANTED:
-            with valkey() as redis_url, running(redis_url) as (process, address):
-                found = asyncio.run(measure(process, address, case, wanted, options.seconds))
-            request = found / (options.rate * ENVOYS_S)
-            print(f"{case[0]:>8} {case[1]:>8} {wanted:>7g}x {found:>9.0f} {request:>10.2f}")
+            found = [one_case(home, case, wanted, options.seconds) for home in homes]
+            request = found[0] / (options.rate * ENVOYS_S)
+            line = f"{case[0]:>8} {case[1]:>8} {wanted:>7g}x {found[0]:>9.0f} {request:>10.2f}"
+            there = "".join(f" {other:>9.0f} {found[0] / other:>6.2f}" for other in found[1:])
+            print(line + there, flush=True)
     return 0
 
 

@@ -74,7 +74,10 @@ class Member(Protocol):
     """One connection of one sidecar. It is told when what it is to do changes, and now and then."""
 
     def report(self, bucket: Hashable, bag: AttributeBag, usage: Usage) -> None:
-        """Records the usage. Requests of a bucket are alike: they have the attributes of `bag`."""
+        """Records the usage. Requests of a bucket are alike: they have the attributes of `bag`.
+
+        Raises Overloaded for a bucket more than the collector keeps.
+        """
 
     def leave(self, *, lost: bool) -> None:
         """Lost: the sidecar may be gone for good, and its shares go to others soon."""

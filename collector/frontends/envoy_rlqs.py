@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Hashable
 from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
+from collector.errors import Overloaded
 from collector.frontends.descriptors import descriptor_bag
 from collector.proto import envoy_rlqs_pb2 as pb
 from collector.services import Assignment, Member, Services, Usage, Verb
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 PATH = "/envoy.service.rate_limit_quota.v3.RateLimitQuotaService/StreamRateLimitQuotas"
 REFUSED = Counter(
     "meshmeter_rlqs_buckets_refused",
-    "buckets that no rule was asked about: too_many, too_large, not_utf8",
+    "buckets that no rule was asked about: too_many, too_many_in_all, too_large, not_utf8",
     ["reason"],
 )
 TTL_S = 60
@@ -86,16 +87,21 @@ class QuotaStream:
         return self._member
 
     def _report(self, member: Member, name: Id, usage: Usages.BucketQuotaUsage) -> None:
-        if name not in self._known:
+        bag = self._known.get(name)
+        if bag is None:
             reason = self._objection(name)
             if reason:
                 self._refuse(name, reason)
                 return
             entries = [(key, value.decode()) for key, value in name]
-            self._known[name] = descriptor_bag(self._domain, entries, self._metadata)
+            bag = self._known[name] = descriptor_bag(self._domain, entries, self._metadata)
         elapsed_s = usage.time_elapsed.seconds + usage.time_elapsed.nanos / 1e9
         counts = Usage(usage.num_requests_allowed, usage.num_requests_denied, max(elapsed_s, 0.0))
-        member.report(name, self._known[name], counts)
+        try:
+            member.report(name, bag, counts)
+        except Overloaded:
+            del self._known[name]
+            self._refuse(name, "too_many_in_all")
 
     def _objection(self, name: Id) -> str:
         if sum(len(key) + len(value) for key, value in name) > MAX_ID_BYTES:
@@ -115,7 +121,8 @@ class QuotaStream:
             self._objections.add(reason)
             sidecar = self._metadata.identity[:256]
             log.warning("Buckets are refused", extra={"reason": reason, "sidecar": sidecar})
-        if reason == "too_large" and all(is_utf8(value) for _, value in name):
+        readable = all(is_utf8(value) for _, value in name)
+        if reason == "too_large" and readable and len(self._untold) < MAX_BUCKETS:
             self._tell(name, Assignment(Verb.DENY))
 
     def _tell(self, name: Hashable, assignment: Assignment) -> None:

@@ -15,7 +15,7 @@ from itertools import count
 from prometheus_client import Gauge
 
 from collector.bag_sample import BagSample
-from collector.errors import Unready
+from collector.errors import Overloaded, Unready
 from collector.own import Own
 from collector.services import Assignment, Tell, Usage, Verb
 from collector.shares.bucket import IDLE_S, Bucket
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 SIDECARS = Gauge("meshmeter_shared_quota_sidecars", "connected sidecars that count by themselves")
 BUCKETS = Gauge("meshmeter_shared_quota_buckets", "buckets of these sidecars")
 TICK_S = 0.5  # how often to look for changed rules, and for what others lack
+MAX_BUCKETS = 100_000  # of all sidecars
 AT_ONCE = 64  # buckets that new rules are tried on before others have their turn
 
 
@@ -64,6 +65,7 @@ class QuotaSharing:
         sample: BagSample | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        max_buckets: int = MAX_BUCKETS,
     ) -> None:
         self._engine = engine
         self._shares = shares
@@ -71,6 +73,7 @@ class QuotaSharing:
         self._own = own or Own((), ())
         self._bags = sample or BagSample(engine, kept_s=0)  # never refilled
         self._clock = clock
+        self._room = max_buckets
         self._rounds = Rounds(shares, MemoryShares())
         self._snapshot = engine.snapshot
         self._id = os.urandom(4).hex()
@@ -127,17 +130,21 @@ class QuotaSharing:
             bucket.remind()
 
     def _begin(self, connection: Connection, name: Hashable, bag: AttributeBag) -> Bucket:
+        if self._room == 0:
+            raise Overloaded("there are as many buckets as are kept")
         words = f"{connection.name}\n{name!r}".encode()
         holder = hashlib.blake2b(words, digest_size=12).hexdigest()
         standing = self._standing(bag)
         bucket = Bucket(name, holder, connection.owner, bag, connection.tell, standing, self._clock)
         connection.buckets[name] = bucket
+        self._room -= 1
         BUCKETS.inc()
         self._rounds.enlist(bucket)
         return bucket
 
     def _drop(self, connection: Connection, bucket: Bucket, *, leaving: bool) -> None:
         del connection.buckets[bucket.name]
+        self._room += 1
         BUCKETS.dec()
         self._rounds.delist(bucket, bucket.parts, leaving=leaving)
         self._wake.set()

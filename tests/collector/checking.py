@@ -7,6 +7,7 @@ from collector.decision_log import DecisionLog
 from collector.model import Report
 from collector.services import Services
 from collector.shares import QuotaSharing, UsageRecorder
+from collector.shares.sharer import MAX_BUCKETS
 from policy.engine import Engine
 from policy.quota.memory import MemoryCounters
 from policy.quota.shares import MemoryShares
@@ -32,8 +33,11 @@ def engine_only(*rules: AnyRule, loaded: bool = True) -> Engine:
     return Engine(MemoryCounters(lambda: noon_us), snapshot)
 
 
-def services(*rules: AnyRule, loaded: bool = True) -> Services:
+def services(
+    *rules: AnyRule, loaded: bool = True, max_shared_buckets: int = MAX_BUCKETS
+) -> Services:
     """Without a rule database; the decision log ends in a list."""
     engine, decisions = engine_only(*rules, loaded=loaded), DecisionLog(Kept())
-    sharing = QuotaSharing(engine, MemoryShares(), UsageRecorder(decisions, allow_sample=0.0))
+    usage = UsageRecorder(decisions, allow_sample=0.0)
+    sharing = QuotaSharing(engine, MemoryShares(), usage, max_buckets=max_shared_buckets)
     return Services(EngineChecker(engine, decisions, allow_sample=0.0), Kept(), sharing)

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 import grpc
 import pytest
 
-from collector.frontends.envoy_rlqs import PATH, grpc_methods
+from collector.frontends.envoy_rlqs import MAX_BUCKETS, PATH, grpc_methods
 from collector.proto import envoy_rlqs_pb2 as pb
 from collector.services import Services
 from collector.settings import Settings
@@ -16,6 +16,7 @@ from policy.kinds import AnyRule, DenyRule, Mode, QuotaRule
 from tests.collector.checking import services
 from tests.counters import Counters
 from tests.transport.serving import serving
+from tests.waiting import eventually
 
 ALLOW_ALL, DENY_ALL = pb.RateLimitStrategy.ALLOW_ALL, pb.RateLimitStrategy.DENY_ALL
 FORTY = QuotaRule(
@@ -324,3 +325,37 @@ def test_an_id_that_is_not_utf8_is_left_out_for_envoy_could_not_read_it():
         moved = counters.moved("rlqs_buckets_refused", reason="not_utf8")
     assert names == {b"ada"}
     assert moved == 1
+
+
+def test_buckets_beyond_a_streams_ten_thousand_are_counted_and_left_to_the_sidecar(caplog):
+    names = [str(number) for number in range(MAX_BUCKETS + 2)]
+    with client(FORTY) as rlqs, caplog.at_level(logging.WARNING):
+        stream, other = rlqs.stream(), rlqs.stream("cart-2.shop")
+        counters = Counters()
+        stream.send(*(usage({"user": name}) for name in names), domain="no-rule")
+        told = stream.told_of(MAX_BUCKETS).keys()
+        assert other.first({"user": "ada"}).HasField("token_bucket")
+        stream.send(usage({"user": names[0]}), usage({"user": names[-1]}), domain="no-rule")
+        eventually(lambda: counters.moved("rlqs_buckets_refused", reason="too_many") == 3)
+    assert told == {name.encode() for name in names[:MAX_BUCKETS]}
+    refusals = [record for record in caplog.records if record.message == "Buckets are refused"]
+    assert len(refusals) == 1
+
+
+def test_buckets_beyond_those_of_a_collector_are_counted_until_others_are_gone():
+    with client(made=services(FORTY, max_shared_buckets=2)) as rlqs:
+        one, two = rlqs.stream("cart-1.shop"), rlqs.stream("cart-2.shop")
+        counters = Counters()
+        one.send(usage({"user": "ada"}), usage({"user": "bob"}))
+        assert one.told_of(2).keys() == {b"ada", b"bob"}
+        two.send(usage({"user": "eve"}), domain="mesh")
+        eventually(lambda: counters.moved("rlqs_buckets_refused", reason="too_many_in_all") == 1)
+        one.close()
+
+        def has_room() -> bool:
+            two.send(usage({"user": "eve"}))
+            two.send(usage({"user": "zoe"}))
+            return counters.moved("shared_quota_assignments", verb="count") >= 4
+
+        eventually(has_room)
+        assert two.told_of(2).keys() == {b"eve", b"zoe"}
