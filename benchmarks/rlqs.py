@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,6 @@ HOME = Path(os.environ.get("RLQS_CHECKOUT") or Path(__file__).resolve().parent.p
 sys.path.insert(0, str(HOME))
 
 import grpc  # noqa: E402
-import psutil  # noqa: E402
 import uvloop  # noqa: E402
 
 from collector.checker import EngineChecker  # noqa: E402
@@ -127,23 +127,28 @@ class Sidecars:
             """What it is told makes no difference here."""
 
 
+def cpu_s(pid: int) -> float:
+    """Of a process and all its threads, to the nanosecond: Linux's clock of another process."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 async def measure(
-    process: psutil.Process, address: str, case: tuple[int, int], wanted: float, seconds: float
+    pid: int, address: str, case: tuple[int, int], wanted: float, seconds: float
 ) -> float:
     """Microseconds a report."""
     sidecars = Sidecars(address, *case, wanted)
     running = asyncio.create_task(sidecars.run())
     await asyncio.sleep(3 * OURS_S)
-    before, sent = process.cpu_times(), sidecars.sent
+    before, sent = cpu_s(pid), sidecars.sent
     await asyncio.sleep(seconds)
-    after, sent = process.cpu_times(), sidecars.sent - sent
+    spent, sent = cpu_s(pid) - before, sidecars.sent - sent
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    return (after.user + after.system - before.user - before.system) / sent * 1e6
+    return spent / sent * 1e6
 
 
 @contextmanager
-def running(redis_url: str, home: Path) -> Iterator[tuple[psutil.Process, str]]:
+def running(redis_url: str, home: Path) -> Iterator[tuple[int, str]]:
     command = [sys.executable, __file__, "--serve", redis_url]
     process = subprocess.Popen(
         command,
@@ -154,7 +159,7 @@ def running(redis_url: str, home: Path) -> Iterator[tuple[psutil.Process, str]]:
     )
     assert process.stdout is not None
     try:
-        yield psutil.Process(process.pid), f"127.0.0.1:{int(process.stdout.readline())}"
+        yield process.pid, f"127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.kill()
         process.wait()
@@ -177,8 +182,8 @@ def valkey() -> Iterator[str]:
 
 
 def one_case(home: Path, case: tuple[int, int], wanted: float, seconds: float) -> float:
-    with valkey() as redis_url, running(redis_url, home) as (process, address):
-        return asyncio.run(measure(process, address, case, wanted, seconds))
+    with valkey() as redis_url, running(redis_url, home) as (pid, address):
+        return asyncio.run(measure(pid, address, case, wanted, seconds))
 
 
 def main() -> int:
