@@ -9,6 +9,7 @@ import typer
 from cli.commands import (
     bench,
     checking,
+    collectors,
     dead,
     demo,
     explain,
@@ -51,6 +52,7 @@ app.add_typer(quotas.app, name="quotas")
 app.command("check")(checking.check)
 app.add_typer(lists.app, name="lists")
 app.command("decision")(explain.decision)
+app.command("collectors")(collectors.collectors)
 app.command("reconcile")(pipeline.reconcile)
 app.add_typer(dead.app, name="dead")
 app.command("replay-dead")(dead.replay_dead)

@@ -25,7 +25,7 @@ from collector.frontends.agreement_api import agreement_router
 from collector.frontends.api import api_app
 from collector.frontends.audit_api import audit_router
 from collector.frontends.checks_api import checks_router
-from collector.frontends.collectors_api import collectors_router
+from collector.frontends.collectors_api import collectors_router, roster_router
 from collector.frontends.dead_api import dead_router
 from collector.frontends.decisions_api import decisions_router
 from collector.frontends.evaluate_api import evaluate_router
@@ -41,6 +41,7 @@ from collector.frontends.status_api import status_router
 from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.frontends.zipkin_query import zipkin_router
+from collector.heartbeat import Heartbeat, Named
 from collector.history import DecisionHistory
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
@@ -49,6 +50,7 @@ from collector.own import Own
 from collector.questions import Questions
 from collector.quota_metrics import LeaseMetrics
 from collector.reporter import OutboxReporter
+from collector.roster import Roster
 from collector.rule_status import RuleStatuses
 from collector.services import Services
 from collector.settings import Settings
@@ -57,10 +59,12 @@ from collector.snapshots import SnapshotKeeper
 from collector.store.client import Store
 from collector.transport.asgi import Door
 from collector.transport.server import serve
+from observe import Check
 from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
 from policy.quota.leased import LeasedCounters
+from policy.quota.members import Members
 from policy.quota.memory import MemoryCounters
 from policy.quota.shares import RedisShares
 from policy.quota.tallies import RedisTallies
@@ -84,6 +88,7 @@ class Parts:
     dead: Dead
     consumption: Consumption
     statuses: RuleStatuses
+    roster: Roster
 
 
 @asynccontextmanager
@@ -135,6 +140,12 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         explainer = Explainer(engine, counters, local, lists.lists, own)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
+        members = Members(settings.redis_url)
+        owned.push_async_callback(members.close)
+        named = Named(outbox.collector_id, settings.collector_url)
+        heartbeat = Heartbeat(members, named, keeper, readiness(keeper, outbox), reading.ping)
+        heartbeat.start()
+        owned.push_async_callback(heartbeat.close)
         yield Parts(
             Services(checker, reporter, sharing),
             outbox,
@@ -147,6 +158,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             Dead(outbox, reading),
             Consumption(engine, counters, rules.audit),
             RuleStatuses(engine, activity, sample, tallies, settings.rules_idle_s),
+            Roster(members, heartbeat, rules),
         )
 
 
@@ -187,6 +199,7 @@ def door(made: Parts, settings: Settings) -> Door:
         agreement_router(made.decisions, made.rules, settings.allow_sample),
         status_router(made.rules, made.statuses),
         collectors_router(made.keeper),
+        roster_router(made.roster),
         query_router(made.questions),
         zipkin_router(made.questions),
         servicegraph_router(made.questions),
@@ -205,8 +218,11 @@ def door(made: Parts, settings: Settings) -> Door:
         for frontend in HTTP
         for path, handler in frontend.http_routes(made.services, settings).items()
     }
-    ready = {"rules": made.keeper.ready, "outbox": made.outbox.trouble}
-    return Door(methods, routes, ready, api)
+    return Door(methods, routes, readiness(made.keeper, made.outbox), api)
+
+
+def readiness(keeper: SnapshotKeeper, outbox: Outbox) -> dict[str, Check]:
+    return {"rules": keeper.ready, "outbox": outbox.trouble}
 
 
 async def collect(settings: Settings, stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ Whatever goes wrong, the rules in force stay in force.
 import asyncio
 import json
 import logging
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,11 +56,17 @@ class SnapshotKeeper:
         self._lock = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
         self._failing = ""
+        self._taken_at = 0.0
 
     @property
     def version(self) -> int:
         """Of the rules in force; -1 before any were loaded."""
         return self._engine.snapshot.version if self._engine.snapshot else -1
+
+    @property
+    def taken_at(self) -> float:
+        """When these rules came into force here, seconds since 1970; 0 before any did."""
+        return self._taken_at
 
     @property
     def failing(self) -> str:
@@ -111,6 +118,7 @@ class SnapshotKeeper:
         """No rule is in force without the lists that it asks."""
         await self._lists.adopt(made.lists)
         self._engine.swap(made.snapshot)
+        self._taken_at = time.time()
         await self._lists.drop_others(made.lists)
         VERSION.set(made.snapshot.version)
         rules = len(made.snapshot.rules)
