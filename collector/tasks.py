@@ -94,6 +94,19 @@ def queue(arguments: dict[str, Any] | None) -> Queue:
     return Queue(QUEUE, exchange, QUEUE, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
+def declare_dead_queue(app: Celery) -> None:
+    """Where RabbitMQ puts a message that it gives up; the newest 10,000 are kept. Of a broker that
+    does not answer, the next worker to start asks it."""
+    try:
+        with app.connection_for_write() as connection:
+            if connection.transport.driver_type == "amqp":
+                connection.default_channel.queue_declare(
+                    DEAD_QUEUE, durable=True, auto_delete=False, arguments={"x-max-length": 10_000}
+                )
+    except Exception as error:  # noqa: BLE001 (any client error: it is not there)
+        log.warning("The queue of dead messages is not there", extra={"error": str(error)})
+
+
 def signature(token: str, collector_url: str, collector_id: str, group: int) -> str:
     """Who knows the internal token made this message; "" without a token.
 

@@ -26,6 +26,7 @@ from collector.tasks import (
     INGEST,
     BrokerDown,
     celery_app,
+    declare_dead_queue,
     messages_waiting,
     refuse_evicting_broker,
     signature,
@@ -93,6 +94,7 @@ def run_worker(settings: Settings) -> int:
     """Until SIGTERM: what was begun is then finished. Raises InvalidSetting."""
     app = celery_app(settings.broker_url)
     refuse_evicting_broker(app)
+    declare_dead_queue(app)
     store = Store(settings.clickhouse_url)
     pulse = Pulse(lambda: messages_waiting(app))
     add_tasks(app, settings, store, pulse)
