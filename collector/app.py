@@ -64,8 +64,8 @@ from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
 from policy.quota.leased import LeasedCounters
+from policy.quota.local import LocalCounters
 from policy.quota.members import Members
-from policy.quota.memory import MemoryCounters
 from policy.quota.shares import RedisShares
 from policy.quota.tallies import RedisTallies
 from policy.store import RuleStore
@@ -108,7 +108,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         counters = LeasedCounters(shared)
         owned.push_async_callback(counters.give_back)
         owned.callback(LeaseMetrics(counters).close)
-        local = MemoryCounters()
+        members = Members(settings.redis_url)
+        owned.push_async_callback(members.close)
+        local = LocalCounters(lambda: members.live)
         engine = Engine(counters, local=local)
         rules = rule_store(settings.rules_url)
         owned.callback(rules.close)
@@ -135,16 +137,14 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         shares = RedisShares(settings.redis_url)
         owned.push_async_callback(shares.close)
         usage = UsageRecorder(decisions, settings.allow_sample)
-        sharing = QuotaSharing(engine, shares, usage, own, sample)
+        sharing = QuotaSharing(engine, shares, usage, own, sample, live=lambda: members.live)
         owned.push_async_callback(sharing.close)
         explainer = Explainer(engine, counters, local, lists.lists, own)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
-        members = Members(settings.redis_url)
-        owned.push_async_callback(members.close)
         named = Named(outbox.collector_id, settings.collector_url)
         heartbeat = Heartbeat(members, named, keeper, readiness(keeper, outbox), reading.ping)
-        heartbeat.start()
+        await heartbeat.start()
         owned.push_async_callback(heartbeat.close)
         yield Parts(
             Services(checker, reporter, sharing),

@@ -8,17 +8,17 @@ from collector.own import Own
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.explain import Explanation, explain, unruled, with_rules
+from policy.explain.looking import PeekingNow
 from policy.kinds import AnyRule
 from policy.lists import HeldLists
 from policy.quota import Counters
-from policy.quota.memory import MemoryCounters
 
 
 class Explainer:
     """`local`: what the engine counts with while the counters do not answer."""
 
     def __init__(
-        self, engine: Engine, counters: Counters, local: MemoryCounters, lists: HeldLists, own: Own
+        self, engine: Engine, counters: Counters, local: PeekingNow, lists: HeldLists, own: Own
     ) -> None:
         self._engine = engine
         self._counters = counters

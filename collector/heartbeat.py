@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, Protocol
 
+from prometheus_client import Gauge
+
 from collector.errors import StoreDown, StoreError
 from observe import VERSION
 from policy.errors import CountersDown
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 BEAT_S = 1.0
 LOOK_S = 5.0  # how often to ask the store whether it answers
 
+LIVE = Gauge("meshmeter_collectors_live", "collectors there are, when it was last heard")
 Check = Callable[[], str]  # "" when all is well, else why not
 
 
@@ -81,7 +84,9 @@ class Heartbeat:
         self._counters = self._store = "not asked yet"
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Others know of this one when it returns, unless the counters do not answer."""
+        await self._beat()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._beats()), loop.create_task(self._looks())]
 
@@ -115,15 +120,17 @@ class Heartbeat:
 
     async def _beats(self) -> None:
         while True:
-            try:
-                row = json.dumps(asdict(self.row()))
-                await self._members.beat(self._named.id, row)
-                self._counters = ""
-            except CountersDown as error:
-                self._counters = str(error)
-            except Exception:
-                log.exception("This collector could not say that it lives")
             await asyncio.sleep(BEAT_S)
+            await self._beat()
+
+    async def _beat(self) -> None:
+        try:
+            await self._members.beat(self._named.id, json.dumps(asdict(self.row())))
+        except CountersDown as error:
+            self._counters = str(error)
+        else:
+            self._counters = ""
+            LIVE.set(self._members.live)
 
     async def _looks(self) -> None:
         while True:

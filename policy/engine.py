@@ -32,7 +32,7 @@ from policy.kinds import OnBackendError
 from policy.meter import MAX_AMOUNT
 from policy.quota import Dedup, Grant, Take
 from policy.quota.contract import Charging, ChargingNow
-from policy.quota.memory import MemoryCounters
+from policy.quota.local import LocalCounters
 from policy.results import DecidedBy, Decision, HeaderOperation, Verdict
 from policy.snapshot import Candidates, Snapshot
 from policy.stages import Gate, Metered
@@ -52,7 +52,7 @@ class Engine:
         local: ChargingNow | None = None,
     ) -> None:
         self._counters = counters
-        self._local = MemoryCounters() if local is None else local
+        self._local = LocalCounters() if local is None else local
         self._snapshot = snapshot
         self.counts = Counts()
         # Decision ids are unique without asking for randomness each time.

@@ -1,13 +1,13 @@
 """Settles what buckets claim, limit by limit: many in one read and one write.
 
 While the counters do not answer, buckets that have a share keep it. One that has none follows its
-rule: `local` splits the whole limit among the sidecars of this collector, `open` sets no limit, and
-`closed` refuses.
+rule: `local` splits this collector's part of the limit among its sidecars, `open` sets no limit,
+and `closed` refuses.
 """
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from collector.shares.bucket import Bucket
@@ -24,9 +24,11 @@ AWAY_S = 1.0  # likewise, while the counters do not answer
 
 
 class Rounds:
-    def __init__(self, shares: Shares, local: MemoryShares) -> None:
+    def __init__(self, shares: Shares, local: MemoryShares, live: Callable[[], int]) -> None:
+        """`live`: how many collectors there are, as far as is known."""
         self._shares = shares
         self._local = local
+        self._live = live
         self._holders: dict[str, dict[str, Bucket]] = {}  # by limit, then by name
         self._leaving: dict[str, list[Claim]] = {}
         self._terms: dict[str, Terms] = {}
@@ -107,6 +109,13 @@ class Rounds:
         ]
         return Ask(self._terms[key], (*self._leaving.pop(key, ()), *claims))
 
+    def _asked_here(self, key: str) -> Ask:
+        """Of this collector's part of the limit."""
+        asked, live = self._asked(key, everyone=True), self._live()
+        terms = asked.terms
+        part = terms._replace(rate=terms.rate / live, burst=max(terms.burst / live, 1.0))
+        return asked._replace(terms=part)
+
     def _apply(self, settled: dict[str, Settled], asks: dict[str, Ask]) -> set[Bucket]:
         touched: set[Bucket] = set()
         for key, result in settled.items():
@@ -139,7 +148,7 @@ class Rounds:
                 bucket.unsettled(key)
                 touched.add(bucket)
                 if bucket.parts[key].policy is OnBackendError.LOCAL:
-                    own.setdefault(key, self._asked(key, everyone=True))
+                    own.setdefault(key, self._asked_here(key))
         settled = await self._local.settle(own)
         touched |= self._apply(settled, own)
         for key in own:

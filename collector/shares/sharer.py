@@ -65,6 +65,7 @@ class QuotaSharing:
         sample: BagSample | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        live: Callable[[], int] = lambda: 1,
         max_buckets: int = MAX_BUCKETS,
     ) -> None:
         self._engine = engine
@@ -74,7 +75,7 @@ class QuotaSharing:
         self._bags = sample or BagSample(engine, kept_s=0)  # never refilled
         self._clock = clock
         self._room = max_buckets
-        self._rounds = Rounds(shares, MemoryShares())
+        self._rounds = Rounds(shares, MemoryShares(), live)
         self._snapshot = engine.snapshot
         self._id = os.urandom(4).hex()
         self._numbers = count()

@@ -11,11 +11,10 @@ from typing import TypeVar
 from policy.attributes import AttributeBag, text_of
 from policy.engine import Engine, matching
 from policy.explain.counted import Counted
-from policy.explain.looking import Looking, LookingLocally, Seen
+from policy.explain.looking import Looking, LookingLocally, PeekingNow, Seen
 from policy.explain.steps import derived_by, gate_step, gate_steps, headers_step, unasked
 from policy.explain.tree import Elsewhere, Explanation, QuotaStep, Step
 from policy.quota import Counters
-from policy.quota.memory import MemoryCounters
 from policy.results import Decision
 from policy.snapshot import Snapshot
 from policy.stages import Compiled, Derivation, Headers, Values
@@ -29,7 +28,7 @@ Of = TypeVar("Of", bound=Compiled)
 async def explain(
     snapshot: Snapshot,
     counters: Counters,
-    local: MemoryCounters,
+    local: PeekingNow,
     bag: AttributeBag,
     hits: int = 1,
     *,

@@ -1,10 +1,9 @@
 """Counters that are looked at in place of being charged."""
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from policy.quota import Counters, Grant, Take
-from policy.quota.memory import MemoryCounters
 
 
 class Seen(NamedTuple):
@@ -14,12 +13,29 @@ class Seen(NamedTuple):
     take: Grant
 
 
-class Looking:
+class PeekingNow(Protocol):
+    """What is asked of the counters of this process, see `LocalCounters`."""
+
+    def peek_now(self, takes: tuple[Take, ...]) -> list[Grant]: ...
+
+
+class Seeing:
     """`seen` holds, by key, what the counters said. Nothing in them changes."""
 
-    def __init__(self, counters: Counters) -> None:
-        self._counters = counters
+    def __init__(self) -> None:
         self.seen: dict[str, Seen] = {}
+
+    def _see(self, takes: tuple[Take, ...], nothing: list[Grant], said: list[Grant]) -> None:
+        for take, before, grant in zip(takes, nothing, said, strict=True):
+            self.seen[take.key] = Seen(before, grant)
+
+
+class Looking(Seeing):
+    """Of the counters that all share."""
+
+    def __init__(self, counters: Counters) -> None:
+        super().__init__()
+        self._counters = counters
 
     async def charge(self, takes: tuple[Take, ...], deadline_s: float, **_how: Any) -> list[Grant]:
         """Raises CountersDown."""
@@ -33,16 +49,12 @@ class Looking:
     async def release(self, lease: str, deadline_s: float) -> int:  # noqa: ARG002
         return 0  # nothing is held
 
-    def _see(self, takes: tuple[Take, ...], nothing: list[Grant], said: list[Grant]) -> None:
-        for take, before, grant in zip(takes, nothing, said, strict=True):
-            self.seen[take.key] = Seen(before, grant)
 
+class LookingLocally(Seeing):
+    """Of those in this process."""
 
-class LookingLocally(Looking):
-    """The same of the counters in this process."""
-
-    def __init__(self, counters: MemoryCounters) -> None:
-        super().__init__(counters)
+    def __init__(self, counters: PeekingNow) -> None:
+        super().__init__()
         self._local = counters
 
     def charge_now(self, takes: tuple[Take, ...], **_how: Any) -> list[Grant]:
