@@ -169,6 +169,7 @@ def test_what_was_not_taken_is_told_when_the_counters_are_back(redis_url: str) -
         one.activity._tallies = there
         await one.check(TO_CART)
         assert (await one.status(name))["matched"] == 2
+        assert (await there.read([f"{name}@1"]))[f"{name}@1"].times == 2
         await away.close()
 
     running(redis_url, [deny(name, "")], body)

@@ -147,6 +147,18 @@ def test_gates_are_told_in_order_up_to_the_one_that_refuses_and_beyond() -> None
     )  # fmt: skip
 
 
+def test_what_derives_is_asked_by_the_destination_that_the_request_came_with() -> None:
+    to_b = {"kind": "derive", "name": "to-b", "attributes": {"destination.service": '"b"'}}
+    of_b = {"kind": "derive", "name": "of-b", "match": 'destination.service == "b"',
+            "attributes": {"source.user": '"ann"'}}  # fmt: skip
+    here = deny("here", match='destination.service == "b"')
+    both = Explained(to_b, of_b, here)
+    explained = both.explain({}, list_elsewhere=True)
+    assert [step.rule for step in explained.derivations] == ["to-b"]
+    assert explained.elsewhere.rules == {"of-b": "b"}
+    assert explained.decision.rule == "here"
+
+
 def test_a_quota_tells_its_counters_before_and_after() -> None:
     both = Explained(
         quota(

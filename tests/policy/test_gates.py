@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from policy.attributes import AttributeBag
 from policy.results import DecidedBy, HeaderOperation
 from tests.policy.deciding import ask, decide, deciding
 from tests.policy.objects import FROM_A_TO_B
@@ -177,3 +178,16 @@ def test_matches_are_counted_by_rule() -> None:
     for method in ("GET", "PUT", "GET"):
         decide(engine, {"request.method": method})
     assert engine.counts.matched == {"n@0": 1, "q@0": 2, "h@0": 2}
+
+
+def test_what_is_so_for_alike_requests_is_counted_when_there_were_some() -> None:
+    engine = deciding(
+        {"kind": "deny", "name": "no", "match": 'request.method == "PUT"'},
+        {"kind": "deny", "name": "later", "priority": 1},
+        {"kind": "deny", "name": "soon", "mode": "shadow"},
+        {"kind": "quota", "name": "q", "limit": 9, "window": 60},
+    )
+    standing = engine.standing(AttributeBag({"request.method": "PUT"}))
+    assert (engine.counts.matched, engine.counts.asked) == ({}, set())
+    engine.count_alike(standing, 7)
+    assert (engine.counts.matched, engine.counts.asked) == ({"no@0": 7, "soon@0": 7}, {""})

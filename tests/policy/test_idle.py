@@ -127,6 +127,13 @@ def test_a_gate_that_is_asked_later_or_lets_some_pass_keeps_nothing_from_it() ->
     assert (later.why, some.why) == (Why.MATCHES, Why.MATCHES)
 
 
+def test_a_gate_that_reads_what_is_not_kept_is_not_accused() -> None:
+    anonymous = gate("anonymous", match='request.headers["authorization"] | "" == ""')
+    asked = WEB | {"request.headers": {"authorization": "Bearer x"}}
+    assert why(rule(""), [asked], anonymous).why is Why.MATCHES
+    assert why(rule(""), [WEB | {"request.headers": {}}], anonymous).by == "anonymous"
+
+
 def test_headers_are_for_requests_that_pass() -> None:
     document = {"kind": "headers", "name": "it",
                 "request": [{"operation": "remove", "name": "x"}]}  # fmt: skip
