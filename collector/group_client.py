@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import httpx
 
 from collector.errors import Malformed, Unready
-from collector.group_frames import COUNT_HEADER, decode_reports
-from collector.model import Account, Report
+from collector.group_frames import ATTEMPT_HEADER, COUNT_HEADER, REPLAYED_HEADER, decode_reports
+from collector.model import Account, Taken
 
 TIMEOUT = httpx.Timeout(10, connect=2)
 
@@ -22,17 +22,18 @@ class HttpGroups:
         self._params = {"collector_id": collector_id}
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
 
-    def fetch(self, group: int) -> Sequence[Report]:
+    def fetch(self, group: int) -> Taken | None:
         answer = self._request("GET", f"{group}")
         if answer.status_code == httpx.codes.GONE:
-            return []
+            return None
         try:
             reports = decode_reports(self._expect_success(answer).content)
         except Malformed as error:
             raise Unready(f"{answer.url} answered with what cannot be read: {error}") from error
         if answer.headers.get(COUNT_HEADER) != str(len(reports)):
             raise Unready(f"{answer.url} answered with part of a group")
-        return reports
+        attempt = int(answer.headers[ATTEMPT_HEADER])
+        return Taken(reports, attempt, answer.headers[REPLAYED_HEADER] == "1")
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:
         told = {"accounts": [account._asdict() for account in accounts]}

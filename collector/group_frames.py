@@ -16,6 +16,8 @@ from collector.model import Report, Signal
 
 MEDIA_TYPE = "application/x-meshmeter-reports"
 COUNT_HEADER = "x-meshmeter-reports"
+ATTEMPT_HEADER = "x-meshmeter-attempt"
+REPLAYED_HEADER = "x-meshmeter-replayed"
 LENGTH = struct.Struct(">I")
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-from collector.model import Account, Report
+from collector.model import Account, Taken
 from collector.outbox import Outbox
 
 GROUPS = Counter(
@@ -20,8 +20,8 @@ RETRY_S = 1.0  # after which a group is sent again when it is not to blame
 class Groups(Protocol):
     """Where groups are fetched, and who is told how it went. Each raises Unready."""
 
-    def fetch(self, group: int) -> Sequence[Report]:
-        """Begins an attempt. Empty when there is nothing (any more) to do."""
+    def fetch(self, group: int) -> Taken | None:
+        """Begins an attempt. None when there is nothing (any more) to do."""
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:
         """It is stored, and that became of its items."""
@@ -43,7 +43,7 @@ class OutboxGroups:
     def collector_id(self) -> str:
         return self._outbox.collector_id
 
-    def fetch(self, group: int) -> Sequence[Report]:
+    def fetch(self, group: int) -> Taken | None:
         return self._outbox.begin_attempt(group)
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:

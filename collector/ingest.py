@@ -5,6 +5,7 @@ of times, by several at once: the same reports make the same rows under the same
 store takes once.
 """
 
+import hashlib
 import logging
 import time
 import traceback
@@ -17,12 +18,16 @@ from prometheus_client import Counter
 from collector.decoders import decode_group
 from collector.errors import StoreDown, StoreError
 from collector.groups import Groups
-from collector.model import Account, Report
+from collector.model import Account, Taken
 from collector.store.client import Store
+from collector.store.lost import Columns, missing, restore
 
 log = logging.getLogger(__name__)
 
 ROWS = Counter("meshmeter_rows_inserted", "rows inserted, repeated groups included", ["table"])
+RESTORED = Counter(
+    "meshmeter_rows_restored", "rows a killed ClickHouse lost under their token", ["table"]
+)
 SKIPPED = Counter("meshmeter_items_skipped", "items of reports that are not to be stored")
 SPLIT = Counter("meshmeter_items_split", "rows beyond the first that an item became")
 CPU = Counter("meshmeter_ingest_cpu_seconds", "CPU time of this process spent on groups", ["stage"])
@@ -38,11 +43,11 @@ def ingest(groups: Groups, store: Store, collector_id: str, group: int) -> bool:
     except StoreDown as error:
         return wait(groups, group, error, taken=False)
     with cpu("fetch"):
-        reports = groups.fetch(group)
-    if not reports:
+        taken = groups.fetch(group)
+    if taken is None:
         return True
     try:
-        accounts = store_reports(store, collector_id, group, reports)
+        accounts = store_group(store, collector_id, group, taken)
     except StoreDown as error:
         return wait(groups, group, error, taken=True)
     except Exception as error:
@@ -67,24 +72,39 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
-def store_reports(
-    store: Store, collector_id: str, group: int, reports: Sequence[Report]
-) -> Sequence[Account]:
+def store_group(store: Store, collector_id: str, group: int, taken: Taken) -> Sequence[Account]:
     """What became of the items.
 
     Raises StoreDown, StoreError, and whatever a faulty decoder raises.
     """
     with cpu("decode"):
-        decoded = decode_group(reports, group)
+        decoded = decode_group(taken.reports, row_group(collector_id, group))
     for table in sorted(decoded.tables):
         with cpu("insert"):
-            token = f"{collector_id}:{group}:{table}"
-            store.insert(table, decoded.tables[table], token=token)
+            store_table(store, f"{collector_id}:{group}", table, decoded.tables[table], taken)
     for table, count in decoded.counts.items():
         ROWS.labels(table).inc(count)
     SKIPPED.inc(decoded.skipped)
     SPLIT.inc(decoded.split)
     return decoded.accounts
+
+
+def row_group(collector_id: str, group: int) -> int:
+    """What the rows of a group have in `_group`: among all collectors no other group has it."""
+    collector = hashlib.sha256(collector_id.encode()).digest()[:4]
+    return int.from_bytes(collector, "big") << 32 | group & 0xFFFF_FFFF
+
+
+def store_table(store: Store, prefix: str, table: str, columns: Columns, taken: Taken) -> None:
+    """One insert, which a token keeps from being done twice. A group that was tried before is
+    counted, in case the token came to be without its rows, and before that, when it was replayed,
+    in case the rows are there and the token is forgotten."""
+    wanted = missing(store, table, columns) if taken.replayed else columns
+    store.insert(table, wanted, token=f"{prefix}:{table}")
+    if taken.attempt > 1 and missing(store, table, columns):
+        rows = restore(store, table, columns, taken.attempt)
+        RESTORED.labels(table).inc(rows)
+        log.warning("Rows were lost under their token and are put back", extra={"rows": rows})
 
 
 @contextmanager

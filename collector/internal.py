@@ -1,9 +1,10 @@
 """Between collector and worker: groups over HTTP, the collector's side.
 
-`GET /internal/groups/7?collector_id=…` answers with the group's reports (`group_frames`), and how
-many there are in `x-meshmeter-reports`. 410: not pending (any more). 421: another collector answers
-at this address now. `POST …/done`, `POST …/failed` and `POST …/put-back` tell how it went. With an
-internal token they ask for it; without one they answer loopback only.
+`GET /internal/groups/7?collector_id=…` answers with the group's reports (`group_frames`), how many
+there are in `x-meshmeter-reports`, and the number of the attempt in `x-meshmeter-attempt`. 410: not
+pending (any more). 421: another collector answers at this address now. `POST …/done`,
+`POST …/failed` and `POST …/put-back` tell how it went. With an internal token they ask for it;
+without one they answer loopback only.
 """
 
 import hmac
@@ -13,7 +14,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from pydantic import BaseModel
 
-from collector.group_frames import COUNT_HEADER, MEDIA_TYPE, encode_reports
+from collector.group_frames import (
+    ATTEMPT_HEADER,
+    COUNT_HEADER,
+    MEDIA_TYPE,
+    REPLAYED_HEADER,
+    encode_reports,
+)
 from collector.groups import OutboxGroups
 from collector.model import Account
 from collector.outbox import Outbox
@@ -48,11 +55,15 @@ def router(outbox: Outbox, settings: Settings) -> APIRouter:
 
     @routes.get("/{group}")
     def fetch(group: int) -> Response:
-        reports = groups.fetch(group)
-        if not reports:
+        taken = groups.fetch(group)
+        if taken is None:
             raise HTTPException(410, "the group is not pending")
-        headers = {COUNT_HEADER: str(len(reports))}
-        return Response(encode_reports(reports), media_type=MEDIA_TYPE, headers=headers)
+        headers = {
+            COUNT_HEADER: str(len(taken.reports)),
+            ATTEMPT_HEADER: str(taken.attempt),
+            REPLAYED_HEADER: str(int(taken.replayed)),
+        }
+        return Response(encode_reports(taken.reports), media_type=MEDIA_TYPE, headers=headers)
 
     @routes.post("/{group}/done", status_code=204)
     def done(group: int, told: Done) -> None:

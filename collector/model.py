@@ -1,6 +1,6 @@
 """What crosses the outbox, one accepted request, raw; and what traces are looked for by."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -48,6 +48,14 @@ class Report:
     identity: str = ""  # who sent it: the x-mesh-node metadata, or the peer's address
     items: int = 1  # spans, records, points in it, as counted when it was accepted
     headroom: bool = False  # may use the room kept for senders that never send anything again
+
+
+class Taken(NamedTuple):
+    """A group that somebody is to store now."""
+
+    reports: Sequence[Report]
+    attempt: int = 1  # from 1; each has a number of its own
+    replayed: bool = False  # from quarantine: its tokens may be forgotten
 
 
 class Account(NamedTuple):

@@ -20,6 +20,7 @@ MAX_FILES = 1024
 ADDED = (  # since the first version: table, column, type
     ("requests", "items", "INTEGER"),
     ("groups", "replays", "INTEGER"),
+    ("groups", "begun", "INTEGER"),
     ("groups", "quarantined_s", "REAL"),
 )
 

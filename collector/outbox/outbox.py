@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.errors import InvalidSetting
-from collector.model import Account, Report, Signal
+from collector.model import Account, Report, Signal, Taken
 from collector.outbox import books, quarantine, statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
@@ -100,11 +100,10 @@ class Outbox:
             lambda writing: statements.hand_out(writing, self._clock(), terms, limit, ripe=ripe)
         )
 
-    def begin_attempt(self, group: int) -> list[Report]:
-        """Counts the attempt, then reads the group; empty when it is not pending (any more)."""
-        if not self._call(lambda writing: statements.begin_attempt(writing, group)):
-            return []
-        return self.read_group(group)
+    def begin_attempt(self, group: int) -> Taken | None:
+        """Counts the attempt, then reads the group; None when it is not pending (any more)."""
+        begun = self._call(lambda writing: statements.begin_attempt(writing, group))
+        return Taken(self.read_group(group), begun[0], begun[1] > 0) if begun else None
 
     def read_group(self, group: int) -> list[Report]:
         """Always the same reports in the same order; empty when the group is purged."""

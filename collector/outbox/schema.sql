@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS groups
     failure TEXT NOT NULL DEFAULT '', -- the last fault of its own
     done_s REAL NOT NULL DEFAULT 0,
     replays INTEGER NOT NULL DEFAULT 0, -- from quarantine
+    begun INTEGER NOT NULL DEFAULT 0, -- attempts of any outcome
     quarantined_s REAL NOT NULL DEFAULT 0
 );
 

@@ -150,12 +150,17 @@ def quarantine(connection: sqlite3.Connection, group: int, reason: str, now_s: f
     )
 
 
-def begin_attempt(connection: sqlite3.Connection, group: int) -> bool:
-    """False when the group is not pending. On disk first: a group may kill whoever reads it."""
-    taken = connection.execute(
-        "UPDATE groups SET attempts = attempts + 1 WHERE id = ? AND state = ?", (group, PENDING)
-    )
-    return taken.rowcount == 1
+def begin_attempt(connection: sqlite3.Connection, group: int) -> tuple[int, int] | None:
+    """How often it was begun, this time included, and how often replayed; None: it is not pending.
+
+    On disk first: a group may kill whoever reads it.
+    """
+    begun: tuple[int, int] | None = connection.execute(
+        "UPDATE groups SET attempts = attempts + 1, begun = begun + 1"
+        " WHERE id = ? AND state = ? RETURNING begun, replays",
+        (group, PENDING),
+    ).fetchone()
+    return begun
 
 
 def end_attempt(connection: sqlite3.Connection, group: int, reason: str) -> None:

@@ -10,7 +10,7 @@ from collector.errors import Malformed, Unready
 from collector.group_client import HttpGroups
 from collector.group_frames import decode_reports, encode_reports
 from collector.internal import router
-from collector.model import Report, Signal
+from collector.model import Report, Signal, Taken
 from collector.outbox import Outbox
 from collector.settings import Settings
 from tests.pipeline.reports import append, lease, report
@@ -82,11 +82,11 @@ def test_a_group_is_fetched_and_done(outbox):
     append(outbox, *sent)
     group = outbox.freeze_group(MIB)
     remote = groups(outbox)
-    assert remote.fetch(group) == sent
+    assert remote.fetch(group) == Taken(sent, 1)
     remote.done(group, [])
     assert outbox.stats().pending_requests == 0
-    assert remote.fetch(group) == []
-    assert remote.fetch(group + 1) == []
+    assert remote.fetch(group) is None
+    assert remote.fetch(group + 1) is None
 
 
 def test_a_failure_counts_and_keeps_its_reason_and_waiting_does_not_count(outbox):
@@ -127,7 +127,7 @@ def test_another_collectors_group_is_not_given_out(outbox):
 def test_only_workers_are_admitted(outbox, token, given, address, admitted):
     remote = groups(outbox, token=token, given=given, address=address)
     if admitted:
-        assert remote.fetch(1) == []
+        assert remote.fetch(1) is None
     else:
         with pytest.raises(Unready, match="answered 403"):
             remote.fetch(1)

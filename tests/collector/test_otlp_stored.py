@@ -1,7 +1,7 @@
 """Every OTLP signal in both encodings, in one group, from bytes to rows: each once."""
 
-from collector.ingest import store_reports
-from collector.model import Signal
+from collector.ingest import store_group
+from collector.model import Signal, Taken
 from tests.collector.otlp_messages import as_json
 from tests.collector.reports import (
     counter,
@@ -28,7 +28,7 @@ def test_a_group_of_all_signals_is_stored_once_however_often_it_is_tried(store):
     reports = [report(message, signal) for signal, message in told]
     reports += [report(as_json(message), Signal(f"{signal}-json")) for signal, message in told]
     for _ in range(3):
-        store_reports(store, "collector", 7, reports)
+        store_group(store, "collector", 7, Taken(reports))
     tables = ("spans", "logs", "requests", "metric_points", "dead_letters", "metric_exports")
     counts = {table: store.rows(f"SELECT count() FROM {table}")[0][0] for table in tables}
     assert counts == {
