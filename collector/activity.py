@@ -121,10 +121,10 @@ class Activity:
         """What was counted in this process of a `rule@version`, or of CHECKS, or `checks_to`."""
         return self._here.get(key, NEVER)
 
-    def age_s(self, rule_id: str) -> float | None:
-        """For how long it has been in force here; None: it is not."""
-        begun_s = self._begun_s.get(rule_id)
-        return None if begun_s is None else self.clock() - begun_s
+    def age_s(self, rule_id: str) -> float:
+        """For how long it has been in force here; 0 until that is learned."""
+        now_s = self.clock()
+        return now_s - self._begun_s.get(rule_id, now_s)
 
 
 def checks_to(destination: str) -> str:

@@ -84,11 +84,14 @@ class RuleStatuses:
     def _status(self, rule: AnyRule, everywhere: Tally | None) -> RuleStatus:
         here = self._activity.here(rule_id(rule))
         matched = here.or_more(everywhere or NEVER)
-        age_s = self._activity.age_s(rule_id(rule))
+        snapshot = self._engine.snapshot
+        running = snapshot.rules.get(rule.name) if snapshot else None
+        in_force = running is not None and running.rule.version == rule.version
+        old_enough = self._activity.age_s(rule_id(rule)) >= self._idle_s
         return RuleStatus(
             rule,
-            in_force=age_s is not None,
-            idle=age_s is not None and age_s >= self._idle_s and not self._lately(matched),
+            in_force=in_force,
+            idle=in_force and old_enough and not self._lately(matched),
             of_all=everywhere is not None,
             matched=matched,
             here=here,

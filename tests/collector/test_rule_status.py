@@ -273,6 +273,19 @@ def test_what_is_counted_of_rules_that_are_gone_is_forgotten(redis_url: str) -> 
     running(redis_url, [deny("no", 'destination.service == "cart.shop"')], body)
 
 
+def test_a_rule_is_in_force_as_soon_as_it_is_changed(redis_url: str) -> None:
+    name = unique("it")
+
+    async def body(one: Collector) -> None:
+        one.rules = [numbered(rule_from_json(deny(name, "")), 2)]
+        assert not (await one.status(name))["in_force"]
+        one.engine.swap(compile_snapshot(one.rules, 2))
+        changed = await one.status(name)
+        assert (changed["version"], changed["in_force"], changed["idle"]) == (2, True, False)
+
+    running(redis_url, [deny(name, "")], body)
+
+
 def test_a_disabled_rule_is_not_in_force_and_not_idle(redis_url: str) -> None:
     name = unique("it")
 
