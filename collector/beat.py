@@ -1,6 +1,7 @@
-"""Beat put together: a heartbeat through the broker every five seconds, and nothing else.
+"""Beat put together: what a worker is to do though no report comes, sent through the broker.
 
-It shows the whole way from a sender over the broker to a worker alive when no reports come.
+Every five seconds a heartbeat, which shows the whole way from a sender over the broker to a worker
+alive; every ten a word to settle the edges of spans.
 """
 
 import logging

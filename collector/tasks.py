@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 INGEST = "meshmeter.ingest"  # (collector_url, collector_id, group, signature)
 HEARTBEAT = "meshmeter.heartbeat"  # ()
 HEARTBEAT_EVERY_S = 5.0
+SETTLE = "meshmeter.settle"  # ()
+SETTLE_EVERY_S = 10.0
 QUEUE = "meshmeter"
 DEAD_QUEUE = "meshmeter.dead"
 
@@ -77,7 +79,14 @@ def celery_app(broker_url: str) -> Celery:
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
         worker_enable_remote_control=False,
-        beat_schedule={"heartbeat": {"task": HEARTBEAT, "schedule": HEARTBEAT_EVERY_S}},
+        beat_schedule={
+            "heartbeat": {"task": HEARTBEAT, "schedule": HEARTBEAT_EVERY_S},
+            "settle": {
+                "task": SETTLE,
+                "schedule": SETTLE_EVERY_S,
+                "options": {"expires": SETTLE_EVERY_S},
+            },
+        },
     )
     signals.setup_logging.connect(keep_logging)
     return app

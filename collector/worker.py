@@ -6,6 +6,7 @@ are in the HTTP client and in the store's connection; /metrics of one process is
 
 import hmac
 import logging
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from collections.abc import Callable
 import httpx
 from celery import Celery
 from celery.platforms import SecurityWarning
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from collector.beat import health_server, run_beat
 from collector.errors import CollectorError, Unready
@@ -21,9 +22,11 @@ from collector.group_client import HttpGroups
 from collector.ingest import ingest
 from collector.settings import Settings
 from collector.store.client import Store
+from collector.store.settle import settle
 from collector.tasks import (
     HEARTBEAT,
     INGEST,
+    SETTLE,
     BrokerDown,
     celery_app,
     declare_dead_queue,
@@ -38,6 +41,8 @@ __all__ = ["run_beat", "run_worker"]
 log = logging.getLogger(__name__)
 
 HEARTBEATS = Counter("meshmeter_heartbeats", "heartbeats taken from the broker")
+SETTLED = Counter("meshmeter_settled_minutes", "minutes whose edges were made of their spans")
+UNSETTLED = Gauge("meshmeter_unsettled_minutes", "minutes left open when the last were settled")
 
 CONCURRENCY = 2
 SILENT_S = 30.0
@@ -69,11 +74,26 @@ class Pulse:
 def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> None:
     """What the worker does with each message."""
     client = httpx.Client(limits=httpx.Limits(max_connections=2 * CONCURRENCY))
+    settling = threading.Lock()
 
     @app.task(name=HEARTBEAT)  # type: ignore[untyped-decorator]
     def heartbeat() -> None:
         pulse.beat()
         HEARTBEATS.inc()
+
+    @app.task(name=SETTLE)  # type: ignore[untyped-decorator]
+    def settle_edges() -> None:
+        pulse.beat()
+        if not settling.acquire(blocking=False):
+            return  # what is open then is settled the next time
+        try:
+            done = settle(store, time.time_ns())
+            SETTLED.inc(done.minutes)
+            UNSETTLED.set(done.left)
+        except CollectorError as error:
+            log.warning("Edges are not settled", extra={"error": str(error)})
+        finally:
+            settling.release()
 
     @app.task(name=INGEST)  # type: ignore[untyped-decorator]
     def ingest_group(collector_url: str, collector_id: str, group: int, signed: str) -> None:

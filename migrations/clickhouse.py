@@ -16,6 +16,7 @@ FILES = Path(__file__).with_name("clickhouse")
 COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 END = re.compile(r";\s*$", re.MULTILINE)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+STATEMENT_TIMEOUT_S = 3600.0  # one may read all there is
 
 APPLIED_TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations
@@ -61,7 +62,7 @@ def migrate_clickhouse(url: str, files: Path = FILES) -> list[str]:
         new = [name for name in texts if name not in applied]
         for name in new:
             for statement in statements(texts[name]):
-                store.command(statement)
+                store.command(statement, timeout_s=STATEMENT_TIMEOUT_S)
             record = {"name": [name], "sha256": [digests[name]]}
             store.insert("schema_migrations", record, token=f"{name}:{digests[name]}")
         return new

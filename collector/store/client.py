@@ -75,10 +75,22 @@ class Store:
             )
             return answer
 
-    def command(self, sql: str) -> None:
-        """Run a statement that changes something. Raises StoreDown, StoreError."""
+    def command(
+        self,
+        sql: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = WRITE_TIMEOUT_S,
+    ) -> None:
+        """Run a statement that changes something; `%(name)s` in it stands for a parameter.
+
+        Raises StoreDown, StoreError.
+        """
         with self._connection(self._writers) as client:
-            client.execute(sql, settings=WRITE_SETTINGS)
+            set_patience(client, timeout_s)
+            client.execute(
+                sql, dict(params) if params is not None else None, settings=WRITE_SETTINGS
+            )
 
     def insert(self, table: str, columns: Mapping[str, Sequence[Any]], *, token: str) -> None:
         """Insert columns of equal length, at most once for a token, or raise.
@@ -92,6 +104,7 @@ class Store:
         settings = WRITE_SETTINGS | {"insert_deduplication_token": token}
         try:
             with self._connection(self._writers) as client:
+                set_patience(client, WRITE_TIMEOUT_S)
                 client.execute(sql, list(columns.values()), columnar=True, settings=settings)
         except StoreError as error:
             if error.code in BUSY:

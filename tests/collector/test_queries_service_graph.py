@@ -37,7 +37,7 @@ def test_every_rollup_gives_the_same_edge(store, now_ns, window_s):
     insert(store, "requests", rows)
     (edge,) = service_graph(store, now_ns - window_s * SECOND, now_ns + SECOND)
     assert edge[:6] == ("a.shop", "b.shop", "destination", 4000, 200, 200)
-    for level, told_ms in zip((0.5, 0.95, 0.99), edge[6:], strict=True):
+    for level, told_ms in zip((0.5, 0.95, 0.99), edge[6:9], strict=True):
         assert told_ms == pytest.approx(percentile(durations, level) / MS, rel=BUCKET_ERROR)
 
 

@@ -24,9 +24,9 @@ FROM
     GROUP BY service
     UNION ALL
     SELECT service, max(kind IN (2, 5)) AS called
-    FROM spans
-    WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
+    FROM {operations}
+    WHERE toStartOfHour(time) >= toStartOfHour(toDateTime(%(start_s)s))
+        AND time >= toDateTime(%(start_s)s) AND time < toDateTime(%(end_s)s)
     GROUP BY service
 )
 GROUP BY service
@@ -45,5 +45,6 @@ class Service(NamedTuple):
 def services(store: Store, start_ns: int, end_ns: int) -> list[Service]:
     """Those of the window, widened to whole rows of the rollup, by name. Raises StoreDown."""
     asked = window(start_ns, end_ns)
-    rows = store.rows(SQL.format(rollup=asked.rollup.edges), asked.params)
+    sql = SQL.format(rollup=asked.rollup.edges, operations=asked.rollup.operations)
+    rows = store.rows(sql, asked.params)
     return [Service(name, bool(called)) for name, called in rows]
