@@ -12,6 +12,10 @@ class EdgeAnswer(BaseModel):
     source: str
     destination: str
     reporter: str = Field(description="who told of it: destination, source, or spans")
+    source_kind: str = Field(description="queue, of one that only its consumers name; else empty")
+    destination_kind: str = Field(
+        description="database, queue or host, of one that only its callers name; else empty"
+    )
     requests: float
     errors: float
     denied: float

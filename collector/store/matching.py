@@ -4,6 +4,8 @@
 `spans`, and is the same in whatever order, and however often, the spans came.
 """
 
+from collections.abc import Sequence
+
 # A span whose parent belongs to another service is a call between the two, but for the caller's own
 # kinds, client and producer, and for checks, which weigh nothing. A shared span's caller has the
 # same id, not the parent's; and what has a shared span for a parent was called by its server.
@@ -21,7 +23,7 @@ SELECT
         ''
     ) AS source,
     callee.service AS destination,
-    if(caller_service = '', callee.peer_kind, '') AS peer_kind,
+    if(caller_service = '' AND callee.peer_kind = 'queue', 'from queue', '') AS peer_kind,
     toUInt8(source != destination AND (source != '' OR callee.kind IN (2, 5))) AS counted,
     if(source = '' AND callee.caller_id != 0 AND counted, 'caller_missing', '') AS reason,
     if(caller_service = '' AND callee.caller_id != 0, 'caller', '') AS wanted,
@@ -141,7 +143,9 @@ MINUTE_S = 60
 LOOK_BACK = 60  # minutes
 
 
-def matching(minutes: list[int], every: int = 1, look_back: int = LOOK_BACK) -> dict[str, object]:
+def matching(
+    minutes: Sequence[int], every: int = 1, look_back: int = LOOK_BACK
+) -> dict[str, object]:
     """Parameters of `CALLS` for minutes in seconds since 1970, ascending and at least one.
 
     Of more traces than one cares to read, one in `every` is.

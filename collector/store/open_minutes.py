@@ -13,33 +13,29 @@ UNSETTLED = 1  # the version of a minute whose spans were there before there wer
 # A minute is open while it has more spans than its edges were made of.
 OPEN = """
 SELECT
-    toUnixTimestamp(counted.minute) AS minute_s,
-    counted.spans AS spans,
-    counted.shared AS shared,
-    settled.version AS version,
-    settled.basis AS basis
+    toUnixTimestamp(minute) AS minute_s,
+    sum(told.spans) AS spans,
+    max(told.shared) AS shared,
+    max(told.version) AS version,
+    argMax(told.basis, told.version) AS basis
 FROM
 (
     SELECT
         minute,
-        sum(spans) AS spans,
-        max(shared) AS shared
-    FROM span_minutes
+        sum(m.spans) AS spans,
+        max(m.shared) AS shared,
+        toUInt64(0) AS version,
+        toUInt64(0) AS basis
+    FROM span_minutes AS m
     WHERE minute >= toDateTime(%(first_s)s) AND minute < toDateTime(%(end_s)s)
     GROUP BY minute
-) AS counted
-LEFT ANY JOIN
-(
-    SELECT
-        time AS minute,
-        max(s.version) AS version,
-        argMax(s.basis, s.version) AS basis
-    FROM edge_settlements AS s
+    UNION ALL
+    SELECT time AS minute, 0 AS spans, 0 AS shared, version, basis
+    FROM edge_settlements
     WHERE grain = '1m' AND time >= toDateTime(%(first_s)s) AND time < toDateTime(%(end_s)s)
-    GROUP BY time
-) AS settled
-ON counted.minute = settled.minute
-WHERE spans != basis
+) AS told
+GROUP BY minute
+HAVING spans != basis AND spans > 0
 ORDER BY minute_s
 """
 

@@ -6,7 +6,7 @@ version, which is written last, and a minute that got spans since is open once m
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collector.store.client import Store
 from collector.store.matching import CALLS, MINUTE_S, matching
@@ -20,11 +20,14 @@ from collector.store.open_minutes import (
     touched_long_ago,
 )
 from collector.store.settle_hours import settle_hours
+from collector.store.span_edges import MATCHED_AT_ONCE
 
 KEPT_S = 7 * 86_400 - 3_600  # spans that are older expire
 AHEAD_S = 3_600
 SETTLED_AT_ONCE = 1_000_000  # spans; what is left is for the next time
 TIMEOUT_S = 300.0
+GROWN = 1.5
+AGAIN_NS = 30_000_000_000
 
 NEWEST_VERSION = """
 SELECT max(version)
@@ -88,7 +91,7 @@ def settle(store: Store, now_ns: int) -> Settled:
     opened = open_minutes(store, first_s, end_s)
     ((newest,),) = store.rows(NEWEST_VERSION, {"first_s": first_s})
     version = max(now_ns, newest + 1)
-    chosen = as_many(opened)
+    chosen = as_many([each for each in opened if due(each, now_ns)])
     again = touched(store, [each for each in opened if each.minute_s >= recent_s], recent_s, end_s)
     for each in chosen:
         if each.minute_s < recent_s and each.version != UNSETTLED:
@@ -99,10 +102,22 @@ def settle(store: Store, now_ns: int) -> Settled:
     return Settled(len(chosen) + len(again), hours, len(opened) - len(chosen))
 
 
+def due(minute: OpenMinute, now_ns: int) -> bool:
+    """A minute is settled when it is over; anew half a minute later, or when it has grown by half.
+
+    One that is not over is settled only when it is too big to be matched by whoever asks.
+    """
+    if minute.version > UNSETTLED:
+        grown = minute.spans >= GROWN * minute.basis
+        return grown or now_ns - minute.version >= AGAIN_NS
+    over = (minute.minute_s + MINUTE_S) * 1_000_000_000 <= now_ns
+    return over or minute.spans > MATCHED_AT_ONCE
+
+
 def as_many(opened: Sequence[OpenMinute]) -> list[OpenMinute]:
     """The newest, one at least, in the order of time."""
     spans = 0
-    chosen = []
+    chosen: list[OpenMinute] = []
     for each in reversed(opened):
         spans += each.spans
         if chosen and spans > SETTLED_AT_ONCE:
@@ -134,7 +149,7 @@ def settle_run(
     token = f"settle:{version}:{run[0]}"
     params = {**matching(run), "version": version, "token": token}
     store.command(MATCH.format(spans=spans), params, timeout_s=TIMEOUT_S)
-    settlement = {
+    settlement: dict[str, list[Any]] = {
         "grain": ["1m"] * len(run),
         "time": list(run),
         "version": [version] * len(run),

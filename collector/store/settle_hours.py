@@ -1,4 +1,4 @@
-"""Hours that have passed, made of their minutes, and made anew when one of these was settled anew."""
+"""Hours that have passed, made of their minutes, and anew when one of these was settled anew."""
 
 from collector.store.client import Store
 

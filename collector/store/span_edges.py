@@ -1,7 +1,6 @@
 """The edges that spans tell of: settled minutes as their rollups have them, open ones matched."""
 
 import time
-from collections.abc import Sequence
 
 from collector.store.client import Store
 from collector.store.matching import CALLS, LOOK_BACK, MINUTE_S, matching
@@ -15,9 +14,11 @@ from collector.store.open_minutes import (
 )
 from collector.store.queries.rollups import HOUR_S, Window
 
-# How many spans a question matches itself. Of more, minutes that were settled are told as they were
-# then, seconds ago; and of those left one trace in so many counts for all.
-MATCHED_AT_ONCE = 200_000
+# How many spans a question matches itself. Of more, minutes that were settled are told as they
+# were then, seconds ago. Those that never were are matched all the same, up to a second's
+# work, and beyond that one trace in so many counts for all.
+MATCHED_AT_ONCE = 20_000
+MATCHED_AT_MOST = 200_000
 LOOKED_THROUGH = 1_000_000  # spans before theirs, for callers
 
 SETTLED = """
@@ -91,7 +92,10 @@ SELECT
     weight * %(every)s AS requests,
     error * weight * %(every)s AS errors,
     map(
-        toUInt8(least(255, greatest(0, toInt64(floor(log2(greatest(duration_ns, 1000) / 1000.) * 8))))),
+        toUInt8(least(
+            255,
+            greatest(0, toInt64(floor(log2(greatest(duration_ns, 1000) / 1000.) * 8)))
+        )),
         toUInt64(round(weight * %(every)s))
     ) AS latency
 FROM
@@ -151,7 +155,7 @@ def look_back(store: Store, first_s: int) -> int:
     for minute_s, spans in rows:
         looked += spans
         if looked > LOOKED_THROUGH:
-            return max(1, (first_s - minute_s) // MINUTE_S - 1)
+            return max(1, (first_s - int(minute_s)) // MINUTE_S - 1)
     return LOOK_BACK
 
 
@@ -168,7 +172,7 @@ def span_edges(store: Store, asked: Window) -> tuple[str, dict[str, object]]:
     if not minutes:
         return settled, params
     spans = sum(each.spans for each in minutes)
-    every = max(1, -(-spans // MATCHED_AT_ONCE))
+    every = -(-spans // MATCHED_AT_MOST)
     starts = [each.minute_s for each in minutes]
     back = look_back(store, starts[0])
     params["open_hours"] = tuple({start // HOUR_S * HOUR_S for start in starts})

@@ -120,7 +120,7 @@ CREATE TABLE IF NOT EXISTS matched_calls
     time DateTime,
     source LowCardinality(String) COMMENT 'empty: not known',
     destination LowCardinality(String),
-    peer_kind LowCardinality(String) COMMENT 'database, queue or host, when one end is such; else empty',
+    peer_kind LowCardinality(String) COMMENT 'database, queue or host, when the destination is such; from queue, when the source is one',
     counted UInt8 COMMENT '0: no call, or none that one could be sure of',
     reason LowCardinality(String) COMMENT 'why an end is not known; empty: both are',
     wanted Enum8('' = 0, 'caller' = 1, 'callee' = 2) COMMENT 'which span may still come',

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.store.client import Store
+from collector.store.open_minutes import OpenMinute, open_minutes
 from collector.store.queries.service_graph import service_graph
-from collector.store.settle import settle
+from collector.store.settle import AGAIN_NS, due, settle
+from collector.store.span_edges import MATCHED_AT_ONCE
 from tests.collector.stored_rows import MS, SECOND, insert, span
 
 MINUTE = 60 * SECOND
@@ -94,7 +96,7 @@ def test_in_any_order_and_any_batches_and_again_spans_make_the_same_edges(store,
         ("web", "cart"), ("cart", "stock"), ("stock", "prices"), ("cart", "postgresql:db-1"),
         ("cart", "kafka:o"), ("kafka:o", "mail"), ("cart", "api.pay.example"),
     }  # fmt: skip
-    examples = itertools.count(2)
+    examples, later_ns = itertools.count(2), itertools.count(now_ns + 10 * MINUTE, AGAIN_NS)
 
     @given(
         order=st.permutations(range(len(rows))),
@@ -102,7 +104,7 @@ def test_in_any_order_and_any_batches_and_again_spans_make_the_same_edges(store,
         again=st.lists(st.integers(0, len(rows) - 1), max_size=8),
         settled=st.lists(st.booleans(), min_size=5, max_size=5),
     )
-    @settings(max_examples=6)
+    @settings(max_examples=3)
     def check(order: Any, cuts: Any, again: Any, settled: Any) -> None:
         example = next(examples)
         own = named(rows, example)
@@ -111,9 +113,63 @@ def test_in_any_order_and_any_batches_and_again_spans_make_the_same_edges(store,
         for begin, end, settles in zip(places, places[1:], settled, strict=False):
             insert(store, "spans", sent[begin:end])
             if settles:
-                settle(store, time.time_ns())
+                settle(store, next(later_ns))
         assert told(store, now_ns, example) == expected
-        settle(store, time.time_ns())
+        settle(store, next(later_ns))
+        assert open_minutes(store, 0, 2**32 - 1) == []
         assert told(store, now_ns, example) == expected
 
     check()
+
+
+def test_a_minute_is_settled_when_it_is_over_or_big_and_again_when_it_got_more():
+    second_ns = SECOND
+    fresh = OpenMinute(600, spans=10, shared=0, version=0, basis=0)
+    assert not due(fresh, 659 * second_ns)
+    assert due(fresh, 660 * second_ns)
+    assert due(fresh._replace(spans=MATCHED_AT_ONCE + 1), 610 * second_ns)
+    settled = fresh._replace(spans=110, version=620 * second_ns, basis=100)
+    assert not due(settled, 649 * second_ns)
+    assert due(settled, 650 * second_ns)
+    assert due(settled._replace(spans=150), 621 * second_ns)
+
+
+@pytest.mark.parametrize("window_s", [1200, 3 * 3600, 7 * 86400])
+def test_every_rollup_tells_a_settled_edge_and_what_came_since(store, window_s):
+    hour_ns = (time.time_ns() // (3600 * SECOND)) * 3600 * SECOND
+    at_ns = hour_ns - 20 * MINUTE if window_s > 1200 else time.time_ns() - 10 * MINUTE
+    pair = [mesh_span(at_ns, 1, "web", 1, 0), mesh_span(at_ns, 1, "cart", 2, 1, weight=8.0)]
+    insert(store, "spans", pair)
+    assert settle(store, time.time_ns() + 3600 * SECOND).hours == 1
+    window_ns = time.time_ns() - window_s * SECOND, time.time_ns()
+    (edge,) = service_graph(store, *window_ns)
+    assert edge[:5] == ("web", "cart", "spans", 8, 0)
+    insert(store, "spans", [mesh_span(at_ns, 1, "cart", 3, 1, error=1)])
+    (edge,) = service_graph(store, *window_ns)
+    assert (edge.requests, edge.errors) == (9, 1)
+
+
+def test_a_minute_too_big_to_match_when_asked_is_told_as_it_was_settled(store, now_ns):
+    insert(store, "spans", traces(1, now_ns))
+    settle(store, time.time_ns())
+    many = [mesh_span(now_ns - 9 * MINUTE + number, 9, "web", number + 1, 0)
+            for number in range(MATCHED_AT_ONCE + 1)]  # fmt: skip
+    before = service_graph(store, now_ns - 30 * MINUTE, now_ns + 10 * MINUTE)
+    late = mesh_span(now_ns - 9 * MINUTE, 9, "late", 30_000, 1)
+    insert(store, "spans", [*many, late])
+    minute_s = many[0]["time"] // MINUTE * 60
+    told_then = service_graph(store, now_ns - 30 * MINUTE, now_ns + 10 * MINUTE)
+    assert ("web", "late") in {edge[:2] for edge in told_then}  # nobody had settled that minute
+    settle(store, time.time_ns())
+    insert(store, "spans", [mesh_span(minute_s * SECOND + 1, 9, "later", 30_001, 1)])
+    told_now = service_graph(store, now_ns - 30 * MINUTE, now_ns + 10 * MINUTE)
+    assert told_now == told_then
+    assert len(told_now) == len(before) + 1
+
+
+def test_spans_from_before_there_were_halves_are_settled_from_themselves(store, now_ns):
+    insert(store, "spans", traces(2, now_ns))
+    expected = service_graph(store, now_ns - 30 * MINUTE, now_ns + 10 * MINUTE)
+    store.command("TRUNCATE TABLE half_edges")
+    settle(store, time.time_ns())
+    assert service_graph(store, now_ns - 30 * MINUTE, now_ns + 10 * MINUTE) == expected

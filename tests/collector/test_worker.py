@@ -1,6 +1,7 @@
 import re
 import signal
 import socket
+import time
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from collector.settings import Settings
 from collector.store.client import Store
 from collector.tasks import QUEUE, BrokerDown, celery_app, refuse_evicting_broker, send_ingest
 from collector.worker import Pulse, run_worker
+from tests.collector.stored_rows import insert, span
 from tests.pipeline.processes import running, stored_ids
 from tests.pipeline.reports import append, decisions, report
 from tests.waiting import eventually
@@ -117,10 +119,11 @@ def test_silence_of_the_broker_is_told():
 
 
 def test_beat_sends_heartbeats_the_worker_takes_and_both_stop_when_told(
-    tmp_path, valkey, store_url
+    tmp_path, valkey, store_url, store
 ):
     settings = Settings(data_dir=tmp_path, broker_url=valkey.url, clickhouse_url=store_url)
     name = "meshmeter_heartbeats_total"
+    insert(store, "spans", [span(time.time_ns(), "a.shop", 1, 0)])
     with (
         running("beat", settings, tmp_path) as beat,
         running("worker", settings, tmp_path) as worker,
@@ -133,6 +136,7 @@ def test_beat_sends_heartbeats_the_worker_takes_and_both_stop_when_told(
         before = worker.metric(name)
         eventually(lambda: beat.readiness() == "", timeout_s=40)
         eventually(lambda: worker.metric(name) > before, timeout_s=40)
+        eventually(lambda: worker.metric("meshmeter_settled_minutes_total") == 1, timeout_s=40)
         for process in (beat, worker):
             process.send(signal.SIGTERM)
         assert [process.process.wait(30) for process in (beat, worker)] == [0, 0]

@@ -6,9 +6,9 @@ from collector.store.client import Store
 from collector.store.queries.rollups import window
 from collector.store.span_edges import span_edges
 
-# A call is told of by the sidecar at its destination, by the one at its source, by both, by spans of
-# both ends, or by its caller's span alone. The best teller of an edge is heard alone (LIMIT 1 BY):
-# what two tell is never added. What makes spans a call: see collector/store/matching.py.
+# A call is told of by the sidecar at its destination, by the one at its source, by both, by spans
+# of both ends, or by its caller's span alone. The best teller of an edge is heard alone (LIMIT 1
+# BY): what two tell is never added. What makes spans a call: see collector/store/matching.py.
 # Percentiles: see migrations/clickhouse/0002_edges.sql for the buckets.
 SQL = """
 WITH arrayMap(
@@ -25,7 +25,8 @@ SELECT
     percentiles_ms[1] AS p50_ms,
     percentiles_ms[2] AS p95_ms,
     percentiles_ms[3] AS p99_ms,
-    peer_kind
+    if(peer_kind = 'from queue', 'queue', '') AS source_kind,
+    if(peer_kind = 'from queue', '', peer_kind) AS destination_kind
 FROM
 (
     SELECT *
@@ -69,8 +70,8 @@ LIMIT %(limit)s
 class Edge(NamedTuple):
     """Calls from one service to another. `reporter`: destination, source, or spans.
 
-    `peer_kind`: database, queue or host when one end is such, known only by what the other calls
-    it; else empty.
+    A kind is database, queue or host, of an end that is known only by what the other calls it; of a
+    service it is empty.
     """
 
     source: str
@@ -82,7 +83,8 @@ class Edge(NamedTuple):
     p50_ms: float
     p95_ms: float
     p99_ms: float
-    peer_kind: str = ""
+    source_kind: str = ""
+    destination_kind: str = ""
 
 
 def service_graph(store: Store, start_ns: int, end_ns: int, limit: int = 500) -> list[Edge]:
