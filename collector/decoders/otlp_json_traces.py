@@ -54,6 +54,7 @@ class JsonSpan(SpanHead, rename="camel", gc=False):
     name: str = ""
     told_kind: int | str = field(default=0, name="kind")
     end_time_unix_nano: int = 0
+    trace_state: str = ""
     attributes: list[KeyValue] = []
     events: list[Event] = []
     status: Status = field(default_factory=Status)

@@ -20,6 +20,7 @@ from collector.decoders.span_rules import (
     SELF_PARENT,
     http_status,
     is_failure,
+    sampling_weight,
     service_name,
     span_weight,
 )
@@ -91,7 +92,8 @@ def row(span: Span | JsonSpan, service: str, resource: dict[str, str]) -> SpanRo
         attributes=attributes,
         resource=resource,
         events=events(span, attributes) if span.events else [],
-        weight=span_weight(kind, name, attributes),
+        weight=span_weight(kind, name, attributes)
+        * (sampling_weight(span.trace_state) if span.trace_state else 1),
     )
 
 

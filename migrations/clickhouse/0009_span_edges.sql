@@ -1,6 +1,6 @@
 -- Who called whom, as spans tell it. The two halves of a call come in any order and in inserts of
 -- their own: they are matched where they are stored, a minute at a time, and the minute's edges are
--- written anew under a higher version when spans of it came late. See docs/adr/0007-span-edges.md.
+-- written anew under a higher version when spans of it came late. See docs/adr/0006-span-edges.md.
 
 -- Whom a span says it asks. A database is complete with that; a queue or a host is if nobody answers.
 

@@ -82,6 +82,10 @@ def test_whatever_bytes_come_nothing_but_malformed_is_raised(data):
         assert found.rejected <= len(decoded.dead)
 
 
+def test_a_sampled_span_weighs_what_its_trace_state_says():
+    assert only(decode({**GOOD, "traceState": "ot=th:c"}))["weight"] == 4
+
+
 def test_ids_are_hex_in_either_case():
     upper = {**GOOD, "traceId": "AB" * 16, "spanId": "aB" * 8, "parentSpanId": "CD" * 8}
     row = only(decode(upper))

@@ -75,6 +75,10 @@ def test_a_proxys_own_check_is_kept_and_weighs_nothing():
     assert (row["name"], row["weight"]) == (check, 0)
 
 
+def test_a_sampled_span_weighs_what_its_trace_state_says():
+    assert only(decode(span(trace_state="ot=th:c")))["weight"] == 4
+
+
 def test_a_proxy_of_a_shared_name_has_its_workloads():
     request = traces(span(), service="linkerd-proxy")
     resource = request.resource_spans[0].resource

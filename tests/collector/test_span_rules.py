@@ -2,7 +2,13 @@
 
 import pytest
 
-from collector.decoders.span_rules import http_status, is_failure, service_name, span_weight
+from collector.decoders.span_rules import (
+    http_status,
+    is_failure,
+    sampling_weight,
+    service_name,
+    span_weight,
+)
 
 INTERNAL, SERVER, CLIENT, PRODUCER = 1, 2, 3, 4
 
@@ -73,3 +79,15 @@ def test_a_proxys_own_check_stands_for_no_request(name, attributes):
 )
 def test_other_calls_stand_for_a_request(name, attributes):
     assert span_weight(CLIENT, name, attributes) == 1
+
+
+@pytest.mark.parametrize(
+    ("trace_state", "weight"),
+    [
+        ("ot=th:8", 2), ("ot=th:c", 4), ("ot=th:0", 1), ("ot=rv:6e6d1a75832a2f;th:fd70a4", 100),
+        ("vendor=1, ot=p:3;r:5", 8), ("x=ot=th:c", 1), ("ot=th:", 1), ("ot=th:xyz", 1),
+        ("ot=p:63", 1), ("ot=th:ffffffffffffff", 1), ("ot=th:c;p:9", 4), ("ot", 1), ("", 1),
+    ],
+)  # fmt: skip
+def test_a_sampled_span_stands_for_as_many_as_its_tracestate_says(trace_state, weight):
+    assert sampling_weight(trace_state) == pytest.approx(weight, rel=1e-5)
