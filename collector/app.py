@@ -64,6 +64,7 @@ from policy.engine import Engine
 from policy.errors import CountersDown, RulesDown, UnsuitableCounters
 from policy.quota.counters import RedisCounters
 from policy.quota.leased import LeasedCounters
+from policy.quota.lending import Lending
 from policy.quota.local import LocalCounters
 from policy.quota.members import Members
 from policy.quota.shares import RedisShares
@@ -105,7 +106,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         shared = RedisCounters(settings.redis_url)
         owned.push_async_callback(shared.close)
         await look_at(shared)
-        counters = LeasedCounters(shared)
+        lending = Lending(settings.redis_url)
+        owned.push_async_callback(lending.close)
+        counters = LeasedCounters(shared, lending=lending)
         owned.push_async_callback(counters.give_back)
         owned.callback(LeaseMetrics(counters).close)
         members = Members(settings.redis_url)

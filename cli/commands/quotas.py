@@ -31,10 +31,10 @@ def usage(
     if as_json:
         show(found)
         return
-    heads = ("key", "limit of", "used", "limit", "remaining", "whole in s")
+    heads = ("key", "limit of", "used", "in advance", "limit", "remaining", "whole in s")
     rows = [
-        (each["key"], each["limit_id"], each["used"], each["limit"], each["remaining"],
-         -(-each["reset_us"] // 1_000_000))
+        (each["key"], each["limit_id"], each["used"], each["leased"], each["limit"],
+         each["remaining"], -(-each["reset_us"] // 1_000_000))
         for each in found["consumers"]
     ]  # fmt: skip
     print(table(heads, rows))

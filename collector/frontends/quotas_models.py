@@ -37,6 +37,7 @@ class ConsumerAnswer(BaseModel):
     limit: int = Field(description="a token bucket's burst")
     remaining: int
     reset_us: int = Field(description="from now until it is whole again, microseconds")
+    leased: int = Field(description="of what is used, held in advance by collectors")
 
 
 class UsageAnswer(BaseModel):

@@ -17,6 +17,7 @@ class Lot:
     left: int
     until: float
     slot: int
+    taken: float = 0.0
 
 
 def largest(quota: Quota) -> int:
@@ -36,6 +37,8 @@ class Advance:
     said_at: float = 0.0
     refilling: bool = False
     exact_until: float = 0.0  # little was left: all is asked of the counters themselves
+    forgotten: float = 0.0  # the counter was reset then: what was taken before is not there
+    told: int = 0  # to others, that this is held
     _period: int = 0
     _before: int = 0  # used in the period before
     _now: int = 0  # and in this one
@@ -58,7 +61,7 @@ class Advance:
     def unuse(self, used: "Used") -> None:
         for lot, amount in used.lots:
             lot.left += amount
-            if all(lot is not other for other in self.lots):
+            if lot.taken > self.forgotten and all(lot is not other for other in self.lots):
                 self.lots.insert(0, lot)
 
     def left(self, now: float) -> int:
@@ -70,6 +73,17 @@ class Advance:
         if over:
             self.lots = [lot for lot in self.lots if lot.until > now]
         return over
+
+    def add(self, lot: Lot) -> None:
+        if lot.taken > self.forgotten:
+            self.lots.append(lot)
+
+    def forget(self, until: float) -> bool:
+        """What was taken by then: it is neither used nor given back. Whether there was any."""
+        self.forgotten = max(self.forgotten, until)
+        kept = [lot for lot in self.lots if lot.taken > until]
+        lots, self.lots = self.lots, kept
+        return len(kept) < len(lots)
 
     def count(self, amount: int, now: float) -> None:
         self._roll(now)

@@ -41,6 +41,7 @@ class Use(NamedTuple):
     limit: int  # a token bucket's burst
     remaining: int
     reset_us: int
+    leased: int = 0  # of what is used, held in advance by collectors
 
 
 class Usage(NamedTuple):

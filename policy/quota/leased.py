@@ -7,10 +7,12 @@ admitted in any time than was counted in it and was held at its beginning. What 
 window, or a tick of a rolling one, is never used in the next; so there, no more than the limit.
 
 What is not used within a second is given back; so is all at the end. What a collector that was
-killed held stays used, until its window ends or its bucket fills.
+killed held stays used, until its window ends or its bucket fills. Four times a second each tells
+the others what it holds, and learns which counters were reset: what it held of these is forgotten.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
@@ -21,18 +23,31 @@ from policy.quota.advance import PERIOD_S, Advance, Lot, Used, largest
 from policy.quota.base import Grant, Quota
 from policy.quota.contract import DEADLINE_S, TOP, Counters, Dedup, Take, Usage
 from policy.quota.keys import rule_of
+from policy.quota.lending import Lending
 
 LEASE_S = 1.0
 SWEEP_S = 0.25
+CLOCK_S = 0.001  # how finely it is told when a counter was reset
 
 
 class LeasedCounters:
     """In front of shared counters, on one event loop. Charges that name an id, or make do with
     less, are passed on: an id must be known to all collectors."""
 
-    def __init__(self, shared: Counters, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shared: Counters,
+        clock: Callable[[], float] = time.monotonic,
+        lending: Lending | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """Without `lending` no other collector has these counters."""
         self._shared = shared
         self._clock = clock
+        self._lending = lending
+        self._lease_s = lease_s
+        self._holder = os.urandom(8).hex()
         self._advances: dict[str, Advance] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
@@ -102,6 +117,13 @@ class LeasedCounters:
         return await self._shared.peek(takes, deadline_s)
 
     async def grant(self, take: Take, deadline_s: float = DEADLINE_S) -> Grant:
+        """What is held in advance is not used yet, and comes back by itself: no more is given back
+        than is used without it."""
+        if take.amount < 0 and take.leased and self._lending:
+            held = (await self._lending.held([take.key]))[take.key]
+            nothing = (await self.peek((take._replace(amount=0),), deadline_s))[0]
+            used = max(take.quota.burst - nothing.remaining - held, 0)
+            take = take._replace(amount=max(take.amount, -used))
         return await self._shared.grant(take, deadline_s)
 
     async def usage(
@@ -112,13 +134,25 @@ class LeasedCounters:
         top: int = TOP,
         within_s: float = DEADLINE_S,
     ) -> Usage:
-        return await self._shared.usage(rule, quotas, top=top, within_s=within_s)
+        """With what all collectors hold in advance."""
+        found = await self._shared.usage(rule, quotas, top=top, within_s=within_s)
+        if self._lending is None:
+            return found
+        held = await self._lending.held([use.key for use in found.entries])
+        return found._replace(
+            entries=tuple(use._replace(leased=held[use.key]) for use in found.entries)
+        )
 
     async def reset(self, keys: Sequence[str], deadline_s: float = DEADLINE_S) -> int:
-        """What other collectors hold of them stays theirs to use."""
+        """What other collectors hold of them is gone when they tell what they hold next."""
+        count = await self._shared.reset(keys, deadline_s)
+        # After the counters: what is taken in between is lost, not had twice.
+        if self._lending:
+            await self._lending.reset(keys)
         for key in keys:
-            self._advances.pop(key, None)
-        return await self._shared.reset(keys, deadline_s)
+            if advance := self._advances.get(key):
+                advance.forget(self._clock())
+        return count
 
     def _use(self, take: Take, now: float, deadline_s: float) -> Used | None:
         """What is held here; None: it is to be asked for. Sees that there will be more."""
@@ -168,21 +202,45 @@ class LeasedCounters:
         if grant.amount:
             lease_us = ALGORITHMS[advance.quota.algorithm].lease_us
             lasts_s = lease_us(advance.quota, grant) / 1e6 if lease_us else 0.0
-            lot = Lot(grant.amount, sent + min(lasts_s, LEASE_S), grant.slot)
-            advance.lots.append(lot)
+            advance.add(Lot(grant.amount, sent + min(lasts_s, self._lease_s), grant.slot, sent))
             advance.said, advance.said_at = grant, sent
             if self._advances.get(advance.key) is not advance:
                 self._end(advance)
 
     def _sweep(self) -> None:
-        now, self._sweeping = self._clock(), None
+        self._sweeping = None
+        self._spawn(self._look_through())
+
+    async def _look_through(self) -> None:
+        if self._lending:
+            await self._tell(self._lending)
+        now = self._clock()
         for key, advance in list(self._advances.items()):
             for lot in advance.settle(now):
                 self._spawn(self._return(advance, lot))
             if not advance.lots and not advance.refilling and not advance.recent(now):
                 del self._advances[key]
-        if self._advances:
+        if self._advances and self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    async def _tell(self, lending: Lending) -> None:
+        now = self._clock()
+        held = {
+            key: advance.left(now)
+            for key, advance in self._advances.items()
+            if advance.lots or advance.told
+        }
+        while held:
+            try:
+                ages_s = await lending.tell(self._holder, held)
+            except CountersDown:
+                return  # what is held ends soon by itself
+            told, now, held = held, self._clock(), {}
+            for key, left in told.items():
+                if advance := self._advances.get(key):
+                    advance.told = left
+                    if key in ages_s and advance.forget(now - ages_s[key] + CLOCK_S):
+                        held[key] = advance.left(now)
 
     def _end(self, advance: Advance) -> None:
         lots, advance.lots = advance.lots, []

@@ -59,7 +59,7 @@ def test_usage_is_shown_reset_and_given_back(collector: LiveCollector) -> None:
         run(collector, "check", "--attributes", REQUEST)
     lines = run(collector, "quotas", "usage", "metered").output.splitlines()
     assert lines[0].split()[:2] == ["key", "limit"]
-    assert ["a", "0", "2", "2", "0"] in [line.split()[:5] for line in lines]
+    assert ["a", "0", "2", "0", "2", "0"] in [line.split()[:6] for line in lines]
     run(collector, "quotas", "grant", "metered", "1", "--key", "a", "--reason", "a busy day")
     run(collector, "check", "--attributes", REQUEST)
     run(collector, "check", "--attributes", REQUEST, code=1)

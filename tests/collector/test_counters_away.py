@@ -49,6 +49,13 @@ def admitted(pair: list[LiveCollector], name: str, hits: int = 1) -> int:
     return total
 
 
+def held_by(collector: LiveCollector, asked: LiveCollector) -> int:
+    for _ in range(10):
+        check(collector, "leased")
+    (use,) = HTTP.get(f"{asked.url}/api/v1/quotas/leased/usage").json()["consumers"]
+    return int(use["leased"])
+
+
 def know_each_other(pair: list[LiveCollector]) -> bool:
     return all(
         "meshmeter_collectors_live 2.0" in HTTP.get(f"{each.url}/metrics").text for each in pair
@@ -77,6 +84,8 @@ def test_all_together_admit_the_limit_and_what_they_held_in_advance(
     pair: list[LiveCollector], valkey: ValkeyProcess
 ) -> None:
     eventually(lambda: know_each_other(pair))
+    # What one holds in advance is known to the other.
+    assert eventually(lambda: held_by(pair[1], asked=pair[0])) <= ADVANCE
     for collector in pair * 20:  # so that something is held
         check(collector, "leased")
     psutil.Process(valkey.process.pid).suspend()
