@@ -7,18 +7,27 @@ Source: https://protobuf.dev/programming-guides/encoding/
 from collections.abc import Iterator
 
 from collector.decoders.lenient import Unreadable
+from collector.decoders.limits import MAX_ITEMS
+from collector.errors import TooLarge
 
 VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = 0, 1, 2, 3, 4, 5
 FIXED = {FIXED64: 8, FIXED32: 4}
 MAX_SHIFT = 63  # of a varint's last seven bits
+MAX_FIELDS = 2 * MAX_ITEMS  # of one message: each takes time, and items have names beside them
 
 Field = tuple[int, bytes]
 
 
 def messages(body: bytes, *wanted: int) -> Iterator[Field]:
-    """Number and bytes of each field among `wanted`, in their order. Raises Unreadable."""
-    at, end, groups = 0, len(body), 0
+    """Number and bytes of each field among `wanted`, in their order.
+
+    Raises Unreadable, and TooLarge over MAX_FIELDS fields, wanted or not.
+    """
+    at, end, groups, fields = 0, len(body), 0, 0
     while at < end:
+        fields += 1
+        if fields > MAX_FIELDS:
+            raise TooLarge(f"a message may hold {MAX_FIELDS} fields")
         tag, at = varint(body, at)
         kind = tag & 7
         if kind == BYTES:

@@ -11,16 +11,18 @@ from google.protobuf.message import DecodeError
 from collector.decoders.decoded import Collected, DeadLetter
 from collector.decoders.lenient import Unreadable, parse
 from collector.decoders.limits import Reason
+from collector.decoders.wire import messages
 from collector.decoders.zipkin_span import Annotation, Endpoint, Span, Unstorable, row
 from collector.model import Report
 from collector.proto import zipkin_pb2 as pb
 
+SPANS = 1  # the field of a ListOfSpans
 KINDS = {number: name for name, number in pb.Span.Kind.items() if number}
 
 
 def decode(report: Report, out: Collected) -> None:
     """Raises Unreadable."""
-    for message in messages(report, out):
+    for message in spans(report, out):
         try:
             out.rows.append(row(span_of(message), report.received_ns))
         except Unstorable as error:
@@ -28,7 +30,7 @@ def decode(report: Report, out: Collected) -> None:
             out.dead.append(DeadLetter.of(report, error.refusal, sent))
 
 
-def messages(report: Report, out: Collected) -> Iterator[pb.Span]:
+def spans(report: Report, out: Collected) -> Iterator[pb.Span]:
     """All of them, but for those that cannot be read: each is a dead letter."""
     try:
         found = pb.ListOfSpans.FromString(report.body)
@@ -39,7 +41,7 @@ def messages(report: Report, out: Collected) -> Iterator[pb.Span]:
 
 
 def salvage(report: Report, out: Collected) -> Iterator[pb.Span]:
-    for body in raw_spans(report.body):
+    for body in list(raw_spans(report.body)):  # all of it, before any is added
         try:
             yield parse(pb.Span, body)
         except Unreadable as error:
@@ -47,11 +49,12 @@ def salvage(report: Report, out: Collected) -> Iterator[pb.Span]:
             out.dead.append(DeadLetter.of(report, refusal, body))
 
 
-def raw_spans(body: bytes) -> list[bytes]:
-    """Raises Unreadable."""
+def raw_spans(body: bytes) -> Iterator[bytes]:
+    """Each as it was sent. Raises Unreadable, where the list ends to be one."""
     try:
-        return list(pb.RawSpans.FromString(body).spans)
-    except DecodeError as error:
+        for _, span in messages(body, SPANS):
+            yield span
+    except Unreadable as error:
         raise Unreadable(f"not a ListOfSpans: {error}") from error
 
 

@@ -191,29 +191,9 @@ class Annotation(_message.Message):
 Global___Annotation: _TypeAlias = Annotation  # noqa: Y015
 
 @_typing.final
-class RawSpans(_message.Message):
-    """The same list with its spans left as bytes, and what of a span decides whether it can be stored."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SPANS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def spans(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
-    def __init__(
-        self,
-        *,
-        spans: _abc.Iterable[_builtins.bytes] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spans", b"spans"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___RawSpans: _TypeAlias = RawSpans  # noqa: Y015
-
-@_typing.final
 class SpanHead(_message.Message):
+    """What of a span decides whether it can be stored."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TRACE_ID_FIELD_NUMBER: _builtins.int

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from collector.frontends.zipkin import V1_PATH, V2_PATH
-from collector.proto import zipkin_pb2 as pb
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
 from tests.collector.zipkin_bodies import (
@@ -179,7 +178,8 @@ def one_span(extra: bytes) -> bytes:
 
 
 EMOJI = "😀".encode() * 3 * MIB
-TAGS = pb.RawSpans(spans=[b"\x5a\0" * 2 * MIB]).SerializeToString()
+TAGS = bodies.length_delimited(1, b"\x5a\0" * 2 * MIB)
+PROTOBUF_SPANS = b"\x0a\x00" * 7 * MIB
 BOOLEANS = b"\x0c\0\0\0\1\x0f\0\6\x02\0\xe0\0\0" + bytes(15 * MIB)
 
 
@@ -195,7 +195,7 @@ BOOLEANS = b"\x0c\0\0\0\1\x0f\0\6\x02\0\xe0\0\0" + bytes(15 * MIB)
             ("smallest spans", JSON, {}, filled(b'{"traceId":"1","id":"2"},'), LARGE),
             ("lists in a span", JSON, {}, one_span(filled(b"[],")), LARGE),
             ("a long text in a span", JSON, {}, one_span(b'"' + EMOJI + b'"'), BAD),
-            ("empty protobuf spans", PROTOBUF, {}, b"\x0a\x00" * 2_000_000, LARGE),
+            ("empty protobuf spans", PROTOBUF, {}, PROTOBUF_SPANS, LARGE),
             ("tags of one protobuf span", PROTOBUF, {}, TAGS, BAD),
             ("empty Thrift spans", THRIFT, {}, b"\x0c\0\xff\xff\xff" + bytes(15 * MIB), LARGE),
             ("Thrift booleans", THRIFT, {}, BOOLEANS, LARGE),

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.decoders.lenient import Unreadable
-from collector.decoders.wire import messages
+from collector.decoders.wire import MAX_FIELDS, messages
+from collector.errors import TooLarge
 from collector.proto import zipkin_pb2 as pb
 
 
@@ -51,6 +52,13 @@ def test_fields_of_other_types_are_left_out():
 def test_what_is_not_whole_is_refused(body):
     with pytest.raises(Unreadable):
         told(body)
+
+
+def test_a_message_of_very_many_fields_is_given_up_early():
+    fits = b"\x12\x00" * MAX_FIELDS
+    assert told(fits) == []
+    with pytest.raises(TooLarge, match=f"may hold {MAX_FIELDS} fields"):
+        told(fits + b"\x0a")  # what is beyond is not looked at
 
 
 @settings(max_examples=500, deadline=None)

@@ -330,9 +330,8 @@ def test_a_dead_letter_carries_the_span_as_it_was_sent():
 
 
 def test_a_message_that_is_no_span_is_a_dead_letter_in_protobuf_too():
-    body = pb.RawSpans(
-        spans=[proto_span().SerializeToString(), b"\xff", proto_span().SerializeToString()]
-    ).SerializeToString()
+    good = proto_body(proto_span())
+    body = good + b"\x0a\x01\xff" + good
     decoded = decode_group([report(body, Signal.ZIPKIN_PROTO)], 1)
     assert decoded.counts == {"spans": 2, "dead_letters": 1}
     assert decoded.dead[0].item == b"\xff"
