@@ -20,6 +20,8 @@ class Signal(StrEnum):
     ZIPKIN_PROTO = "zipkin-proto"  # ListOfSpans
     ZIPKIN_THRIFT = "zipkin-thrift"  # a list of version 1
     SCRIBE = "scribe"  # the arguments of a Log call, whose messages are spans as in the line above
+    REMOTE_WRITE = "remote-write"  # prometheus.WriteRequest
+    REMOTE_WRITE_V2 = "remote-write-v2"  # io.prometheus.write.v2.Request
     ALS = "als"  # StreamAccessLogsMessage, the identifier always set
     DECISIONS = "decisions"  # JSON lines, one decision each
 

@@ -37,6 +37,10 @@ class Settings:
     http: str = setting("127.0.0.1:4318", "host:port of the collector's HTTP side and API")
     grpc: str = setting("127.0.0.1:4317", "host:port of the collector's gRPC side")
     scribe: str = setting("", "host:port for Zipkin's spans over Scribe; empty: not taken there")
+    statsd: str = setting("", "host:port for statsd over UDP; empty: not taken")
+    statsd_flush_s: float = setting(
+        10.0, "how long statsd's lines are added up before they are a report, s"
+    )
     collector_url: str = setting("", "where workers reach this collector; empty: made from `http`")
     dashboard: str = setting("127.0.0.1:8050", "host:port of the dashboard")
     worker_http: str = setting("127.0.0.1:4321", "host:port of the worker's health and metrics")

@@ -14,6 +14,7 @@ from collector.decoders import (
     otlp_logs,
     otlp_metrics,
     otlp_traces,
+    remote_write,
     zipkin_json,
     zipkin_proto,
     zipkin_thrift,
@@ -39,6 +40,8 @@ DECODERS: dict[Signal, Decoder] = {
     Signal.ZIPKIN_PROTO: zipkin_proto.decode,
     Signal.ZIPKIN_THRIFT: zipkin_thrift.decode,
     Signal.SCRIBE: zipkin_thrift.decode_scribe,
+    Signal.REMOTE_WRITE: remote_write.decode,
+    Signal.REMOTE_WRITE_V2: remote_write.decode,
     Signal.ALS: als.decode,
     Signal.DECISIONS: decisions.decode,
 }

@@ -8,7 +8,9 @@ from collector.frontends import (
     envoy_rlqs,
     envoy_rls,
     otlp,
+    remote_write,
     scribe,
+    statsd,
     zipkin,
 )
 
@@ -22,6 +24,7 @@ GRPC = (
 HTTP = (
     envoy_ext_authz_http,
     otlp,
+    remote_write,
     zipkin,
 )
-SOCKETS = (scribe,)
+SOCKETS = (scribe, statsd)

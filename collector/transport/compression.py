@@ -1,7 +1,9 @@
-"""Bounded gzip: a small body must not become a large one in memory."""
+"""Bounded decompression: a small body must not become a large one in memory."""
 
 import gzip
 import zlib
+
+import cramjam
 
 from collector.errors import Malformed, TooLarge
 
@@ -29,6 +31,20 @@ def gunzip(body: bytes, limit: int) -> bytes:
         if not body:
             return b"".join(parts)
     raise Malformed(f"the gzip body has more than {MAX_MEMBERS} members")
+
+
+def unsnappy(body: bytes, limit: int) -> bytes:
+    """Of snappy's block format, which says first how long it will be.
+
+    Raises Malformed and TooLarge. Source: google/snappy, format_description.txt.
+    """
+    try:
+        size = cramjam.snappy.decompress_raw_len(body)
+        if size > limit:
+            raise TooLarge(f"{size} bytes after decompression; at most {limit} are accepted")
+        return bytes(cramjam.snappy.decompress_raw(body))
+    except cramjam.DecompressionError as error:
+        raise Malformed(f"the body is not snappy: {error}") from error
 
 
 def gzip_small(body: bytes) -> bytes:

@@ -33,6 +33,10 @@ EXTRA_HEADERS: dict[int, Headers] = {
 }
 
 
+Inflate = Callable[[bytes, int], bytes]  # a body, and the most it may become
+GZIP: Mapping[str, Inflate | None] = {"": None, "identity": None, "gzip": gunzip}
+
+
 class RawRequest:
     """A request whose body is read only when asked for."""
 
@@ -59,20 +63,22 @@ class RawRequest:
         raw: bytes = self._scope["query_string"]
         return raw.decode("latin-1")
 
-    async def body(self, limit: int) -> bytes:
-        """The body, decompressed, at most `limit` bytes either way.
+    async def body(self, limit: int, encodings: Mapping[str, Inflate | None] = GZIP) -> bytes:
+        """The body, decompressed by its content-encoding, at most `limit` bytes either way.
 
         Raises TooLarge (at once when content-length says so), TooSlow, Malformed, Unsupported,
         PeerLeft.
         """
         encoding = self.headers.get("content-encoding", "").strip().lower()
-        if encoding not in ("", "identity", "gzip"):
-            raise Unsupported(f"content-encoding {encoding[:64]!r} is not spoken; gzip is")
+        if encoding not in encodings:
+            spoken = " and ".join(name for name, inflate in encodings.items() if inflate)
+            raise Unsupported(f"content-encoding {encoding[:64]!r} is not spoken; {spoken} is")
+        inflate = encodings[encoding]
         length = self.headers.get("content-length", "")
         if length.isdigit() and int(length) > limit:
             raise TooLarge(f"a body of {length} bytes; at most {limit} are accepted")
         body = await self._read(limit)
-        return gunzip(body, limit) if encoding == "gzip" else body
+        return inflate(body, limit) if inflate else body
 
     async def _read(self, limit: int) -> bytes:
         chunks: list[bytes] = []

@@ -42,6 +42,8 @@ class LiveCollector:
             http=http,
             grpc=f"127.0.0.1:{free_port()}",
             scribe=f"127.0.0.1:{free_port()}",
+            statsd=f"127.0.0.1:{free_port()}",
+            statsd_flush_s=0.2,
             collector_url=f"http://{http}",
             **(elsewhere | settings),
         )

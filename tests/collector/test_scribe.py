@@ -3,9 +3,7 @@
 import asyncio
 import socket
 import struct
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +15,10 @@ from collector.decoders.thrift import EXCEPTION, REPLY, Fields, Reader
 from collector.errors import InvalidSetting
 from collector.frontends import scribe
 from collector.model import Signal
-from collector.services import Services
 from collector.settings import Settings
 from tests.collector import scribe_capture
 from tests.collector.keeping import MIB, Keeping
+from tests.collector.listening import Served
 from tests.collector.zipkin_bodies import (
     binary,
     i32,
@@ -71,35 +69,9 @@ class Peer:
             return True
 
 
-class Served:
-    """`listening` in a thread with a loop of its own."""
-
-    def __init__(self, services: Services, settings: Settings) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        started: Future[str] = Future()
-        self._thread = threading.Thread(target=self._run, args=(services, settings, started))
-        self._thread.start()
-        self.address = started.result(timeout=20)
-
-    def _run(self, services: Services, settings: Settings, started: Future[str]) -> None:
-        async def serve() -> None:
-            async with scribe.listening(services, settings) as address:
-                started.set_result(address)
-                await self._stop.wait()
-
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(serve())
-
-    def stop(self) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
-
-
 @contextmanager
 def served(keeping: Keeping) -> Iterator[Served]:
-    found = Served(keeping.services, SETTINGS)
+    found = Served(scribe.listening, keeping.services, SETTINGS)
     try:
         yield found
     finally:
@@ -228,7 +200,7 @@ def test_a_stop_ends_idle_connections(keeping):
 
 
 def test_it_listens_nowhere_unless_told_to(keeping):
-    server = Served(keeping.services, replace(SETTINGS, scribe=""))
+    server = Served(scribe.listening, keeping.services, replace(SETTINGS, scribe=""))
     server.stop()
     assert server.address == ""
 
