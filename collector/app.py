@@ -42,6 +42,7 @@ from collector.frontends.usage_api import usage_router
 from collector.frontends.versions_api import versions_router
 from collector.frontends.zipkin_query import zipkin_router
 from collector.heartbeat import Heartbeat, Named
+from collector.heir import heir
 from collector.history import DecisionHistory
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
@@ -102,6 +103,9 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         sender = dispatcher(settings, outbox, lambda: Store(settings.clickhouse_url))
         sender.start()
         owned.push_async_callback(asyncio.to_thread, sender.stop)
+        inheriting = heir(settings, lambda: Store(settings.clickhouse_url))
+        inheriting.start()
+        owned.push_async_callback(asyncio.to_thread, inheriting.stop)
 
         shared = RedisCounters(settings.redis_url)
         owned.push_async_callback(shared.close)

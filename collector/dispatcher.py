@@ -6,6 +6,7 @@ stores the groups itself, with the function and the tokens of the workers.
 """
 
 import logging
+import math
 import random
 import threading
 import time
@@ -51,6 +52,7 @@ class Pace:
     broker_grace_s: float = 5.0  # after which groups are stored here
     drain_probe_s: float = 5.0  # between two tries then: a hung broker takes seconds of each
     purge_s: float = 5.0
+    renew_s: float = 5.0  # between two tries to go on with a fresh file
 
 
 class Dispatcher:
@@ -76,6 +78,7 @@ class Dispatcher:
         self._last_try_s = 0.0
         self._last_freeze_s = 0.0
         self._last_purge_s = 0.0
+        self._last_renewal_s = -math.inf
 
     def start(self) -> None:
         self._thread.start()
@@ -101,6 +104,9 @@ class Dispatcher:
     def _tick(self) -> bool:
         """True when there may be more to do at once."""
         now_s = time.monotonic()
+        if self._outbox.trouble() and now_s - self._last_renewal_s >= self._pace.renew_s:
+            self._last_renewal_s = now_s
+            self._outbox.renew()
         if now_s - self._last_purge_s >= self._pace.purge_s:
             self._last_purge_s = now_s
             self._outbox.purge()

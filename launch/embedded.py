@@ -131,7 +131,7 @@ def start(supervisor: Supervisor, settings: Settings, environ: Mapping[str, str]
     supervisor.add(
         [
             process("collector", settings.http),
-            process("worker", settings.worker_http),
+            replace(process("worker", settings.worker_http), stuck=stuck(settings.worker_http)),
             process("beat", settings.beat_http),
             process("dashboard", settings.dashboard),
         ]
@@ -151,6 +151,21 @@ def http_ready(address: str, path: str = "/readyz") -> Callable[[], str]:
         return "" if answer.is_success else answer.text.strip()
 
     return ready
+
+
+def stuck(address: str) -> Callable[[], str]:
+    """Of a worker: it does not answer, or takes no messages while some wait. That ClickHouse or the
+    broker is away is no fault of its own."""
+
+    def look() -> str:
+        try:
+            failing = httpx.get(f"http://{address}/readyz", timeout=2).json()["failing"]
+        except httpx.HTTPError as error:
+            return str(error) or type(error).__name__
+        said: str = failing.get("consumer", "")
+        return said if said.endswith("messages wait") else ""
+
+    return look
 
 
 def valkey_ready(host: str, port: int) -> Callable[[], str]:

@@ -29,11 +29,14 @@ class ChildFailed(Exception):
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """`ready` answers "" once the child serves, else what is missing."""
+    """`ready` answers "" once the child serves, else what is missing. `stuck` answers "" while it
+    works or says what is wrong; one that is stuck for `stuck_s` is killed, and started again."""
 
     name: str
     argv: Sequence[str]
     ready: Callable[[], str]
+    stuck: Callable[[], str] = lambda: ""
+    stuck_s: float = 15.0
     stop_s: float = 15.0
     start_s: float = 60.0
 
@@ -47,6 +50,8 @@ class Child:
     pause_s: float = FIRST_PAUSE_S
     again_s: float | None = None  # when it is to be started again, once it has ended
     awaited: bool = False  # started again, and not yet ready
+    looked_s: float = 0.0  # when it was last asked whether it is stuck
+    stuck_since_s: float | None = None
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Supervisor:
     log_dir: Path
     say: Callable[[str], None]
     longest_pause_s: float = LONGEST_PAUSE_S
+    look_s: float = 5.0  # between two questions whether a child is stuck
     stop_event: threading.Event = field(default_factory=threading.Event)
     children: dict[str, Child] = field(default_factory=dict)
 
@@ -131,12 +137,26 @@ class Supervisor:
             if child.awaited and not child.spec.ready():
                 child.awaited = False
                 self.say(f"{name} is back (pid {child.process.pid})")
+            elif not child.awaited and now_s - child.looked_s >= self.look_s:
+                child.looked_s = now_s
+                self._look_at(child, now_s)
         elif child.again_s is None:
             self._plan_restart(child, now_s)
         elif now_s >= child.again_s:
             child.process, child.started_s = self._spawn(child.spec), now_s
             child.again_s, child.awaited = None, True
             child.restarts += 1
+
+    def _look_at(self, child: Child, now_s: float) -> None:
+        why = child.spec.stuck()
+        if not why:
+            child.stuck_since_s = None
+            return
+        since_s = child.stuck_since_s = child.stuck_since_s or now_s
+        if now_s - since_s >= child.spec.stuck_s:
+            self.say(f"{child.spec.name} is stuck ({why}): killed")
+            child.stuck_since_s = None
+            child.process.kill()
 
     def _plan_restart(self, child: Child, now_s: float) -> None:
         if now_s - child.started_s > STEADY_S:

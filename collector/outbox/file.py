@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import sqlite3
@@ -12,11 +13,14 @@ from typing import BinaryIO
 
 from collector.errors import InvalidSetting
 from collector.outbox import books
-from collector.outbox.statements import FROZEN_UP_TO
+from collector.outbox.statements import FROZEN_UP_TO, SOMETHING_WAITS
+
+log = logging.getLogger(__name__)
 
 PAGE_BYTES = 65536
 WAL_PAGES = 256  # 16 MiB between checkpoints
 MAX_FILES = 1024
+Found = tuple[Path, BinaryIO]  # a file, and its lock, held
 ADDED = (  # since the first version: table, column, type
     ("requests", "items", "INTEGER"),
     ("groups", "replays", "INTEGER"),
@@ -30,11 +34,18 @@ SCHEMA = files("collector.outbox").joinpath("schema.sql").read_text()
 class OutboxFile:
     """One SQLite file, held by this process alone. Raises InvalidSetting when it cannot be."""
 
-    def __init__(self, directory: Path, max_bytes: int, remember_since_s: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        remember_since_s: int,
+        found: Found | None = None,
+    ) -> None:
+        """`found`: a file and its lock, held already; else the first that nobody holds."""
         with contextlib.ExitStack() as opened:
             try:
                 directory.mkdir(parents=True, exist_ok=True)
-                self.path, lock = lock_first_free(directory)
+                self.path, lock = found or lock_first_free(directory)
                 opened.callback(lock.close)
                 self.ballast_path = self.path.with_suffix(".ballast")
                 if shutil.disk_usage(directory).free < WAL_PAGES * PAGE_BYTES:
@@ -60,17 +71,48 @@ class OutboxFile:
         self._opened.close()
 
 
-def lock_first_free(directory: Path) -> tuple[Path, BinaryIO]:
+def lock_first_free(directory: Path) -> Found:
     """A collector that starts again takes up the file it left; a second one takes the next."""
     for number in range(MAX_FILES):
-        lock = (directory / f"outbox-{number}.lock").open("ab")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            continue
-        return directory / f"outbox-{number}.sqlite", lock
+        path = directory / f"outbox-{number}.sqlite"
+        lock = lock_of(path)
+        if lock is not None:
+            return path, lock
     raise InvalidSetting(f"{MAX_FILES} collectors hold the outboxes of {directory}")
+
+
+def lock_left_behind(directory: Path) -> Found | None:
+    """The first file that nobody holds and in which something waits."""
+    for path in sorted(directory.glob("outbox-*.sqlite")):
+        lock = lock_of(path)
+        if lock is None:
+            continue
+        if something_waits(path):
+            return path, lock
+        lock.close()
+    return None
+
+
+def lock_of(path: Path) -> BinaryIO | None:
+    """None while somebody holds it."""
+    lock = path.with_suffix(".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def something_waits(path: Path) -> bool:
+    """False also of a file that cannot be read: whoever takes it first says so."""
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as looking:
+            found = looking.execute(SOMETHING_WAITS).fetchone()[0]
+    except sqlite3.Error as error:
+        log.warning("An outbox cannot be read", extra={"path": str(path), "error": str(error)})
+        return False
+    return bool(found)
 
 
 def configure(connection: sqlite3.Connection, max_bytes: int) -> None:

@@ -45,6 +45,11 @@ class OutboxMetrics(Collector):
                 f"meshmeter_outbox_{name}", help_, value=float(getattr(self._last, field))
             )
 
+        yield GaugeMetricFamily(
+            "meshmeter_outbox_broken_files",
+            "files that could not be written and wait for a restart",
+            value=self._outbox.broken_files,
+        )
         items = GaugeMetricFamily(
             "meshmeter_items",
             "items accepted since the outbox was made, and what became of them",

@@ -5,6 +5,7 @@ could stand in its place: see docs/adr/0003-outbox-over-http.md.
 """
 
 import contextlib
+import logging
 import shutil
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from collector.errors import InvalidSetting
 from collector.model import Account, Report, Signal, Taken
 from collector.outbox import books, quarantine, statements
 from collector.outbox.ballast import Ballast
-from collector.outbox.file import PAGE_BYTES, WAL_PAGES, OutboxFile
+from collector.outbox.file import PAGE_BYTES, WAL_PAGES, Found, OutboxFile, lock_left_behind
 from collector.outbox.fill import HARD, KEPT, SOFT, Trend
 from collector.outbox.refusals import Full, Pressed, Slow
 from collector.outbox.values import (
@@ -30,6 +31,9 @@ from collector.outbox.values import (
 )
 from collector.outbox.writer import Writer
 
+log = logging.getLogger(__name__)
+
+BALLAST_BYTES = 2 * WAL_PAGES * PAGE_BYTES
 REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
 KEEP_DONE_S = 900  # far above any lease
 PURGE_GROUPS = 16  # in one transaction: nobody should wait long for it
@@ -48,25 +52,64 @@ class Outbox:
         directory: Path,
         max_bytes: int,
         *,
-        ballast_bytes: int = 2 * WAL_PAGES * PAGE_BYTES,
+        ballast_bytes: int = BALLAST_BYTES,
         clock: Callable[[], float] = time.time,
+        found: Found | None = None,
     ) -> None:
-        """Raises InvalidSetting when no file can be kept in `directory`."""
+        """Raises InvalidSetting when no file can be kept in `directory`.
+
+        `found`: its file; else it is the first that nobody holds.
+        """
         self._clock = clock
-        self._file = OutboxFile(directory, max_bytes, int(clock()) - REMEMBER_S)
-        self.collector_id = self._file.collector_id
-        try:
-            self._ballast = Ballast(self._file.ballast_path, ballast_bytes)
-        except OSError as error:
-            self._file.close()
-            raise InvalidSetting(f"cannot keep an outbox in {directory}: {error}") from error
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._ballast_bytes = ballast_bytes
         self._reserve_pages = ballast_bytes // PAGE_BYTES
         self._waiting_bytes = 0
+        self._broken: list[tuple[Writer, OutboxFile]] = []
+        self._open(found)
+
+    @classmethod
+    def left_behind(cls, directory: Path, max_bytes: int) -> "Outbox | None":
+        """One that nobody holds and in which something waits. Raises InvalidSetting."""
+        found = lock_left_behind(directory)
+        return cls(directory, max_bytes, found=found) if found else None
+
+    def _open(self, found: Found | None) -> None:
+        since_s = int(self._clock()) - REMEMBER_S
+        file = OutboxFile(self._directory, self._max_bytes, since_s, found)
+        try:
+            self._ballast = Ballast(file.ballast_path, self._ballast_bytes)
+        except OSError as error:
+            file.close()
+            raise InvalidSetting(f"cannot keep an outbox in {self._directory}: {error}") from error
+        self._file = file
+        self.collector_id = file.collector_id
         self._trend = Trend()
-        self._writer = Writer(self._file.connection, self._make_room)
-        self._writer.start()
         self._level = 0.0  # as it was when something was last written
+        self._writer = Writer(file.connection, self._make_room)
+        self._writer.start()
         self._call(self._look)
+
+    def renew(self) -> bool:
+        """When its file cannot be written any more, goes on with a fresh one: whether it did.
+
+        What waits in the broken file stays there, and is delivered after a restart: nothing is
+        written to it, since a second fsync may succeed without the data being on disk. Raises
+        InvalidSetting when no other file can be kept either.
+        """
+        if not self._writer.failure:
+            return False
+        writer, file = self._writer, self._file
+        known = file.connection.execute("SELECT digest FROM volatile.recent").fetchall()
+        self._open(None)
+        self._broken.append((writer, file))
+        self._call(lambda writing: statements.remember(writing, known))
+        log.critical(
+            "The outbox goes on in a fresh file; the other one waits for a restart",
+            extra={"broken": str(file.path), "fresh": str(self._file.path)},
+        )
+        return True
 
     async def append(self, reports: Sequence[Report]) -> int:
         """On disk, all or none, when it returns: how many were new. Raises Overloaded.
@@ -180,10 +223,16 @@ class Outbox:
         """Why nothing is accepted, "" when all is well: a readiness check."""
         return self._writer.failure
 
+    @property
+    def broken_files(self) -> int:
+        """Files that are not written any more and wait for a restart."""
+        return len(self._broken)
+
     def close(self) -> None:
         """Commits what was submitted. A closed outbox refuses."""
-        self._writer.stop()
-        self._file.close()
+        for writer, file in [*self._broken, (self._writer, self._file)]:
+            writer.stop()
+            file.close()
 
     def _call(self, run: Callable[[sqlite3.Connection], T]) -> T:
         return self._writer.submit(run).result(CALL_TIMEOUT_S)

@@ -37,6 +37,12 @@ WHERE state = 0
 
 FROZEN_UP_TO = "SELECT ifnull((SELECT last_request FROM groups ORDER BY id DESC LIMIT 1), 0)"
 
+SOMETHING_WAITS = f"""
+SELECT
+    EXISTS (SELECT 1 FROM groups WHERE state = 0)
+    OR EXISTS (SELECT 1 FROM requests WHERE id > ({FROZEN_UP_TO}))
+"""  # noqa: S608 (made of a constant)
+
 NO_ANSWER = "a worker took it and was not heard of again"
 
 
@@ -223,6 +229,11 @@ def forget(connection: sqlite3.Connection, before_s: int, limit: int) -> None:
     ).fetchall()
     connection.executemany("DELETE FROM digests WHERE id = ?", [(row[0],) for row in old])
     connection.executemany("DELETE FROM volatile.recent WHERE digest = ?", [(r[1],) for r in old])
+
+
+def remember(connection: sqlite3.Connection, digests: Sequence[tuple[bytes]]) -> None:
+    """Bodies that are known from elsewhere."""
+    connection.executemany("INSERT OR IGNORE INTO volatile.recent VALUES (?)", digests)
 
 
 def stats(connection: sqlite3.Connection, now_s: float) -> OutboxStats:

@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from collector.dispatcher import LEASE_MAX_S, Dispatcher, Pace, lease_s
 from collector.outbox import Outbox, Terms
 from collector.tasks import BrokerDown, celery_app, send_ingest
+from tests.collector.test_outbox import break_file
 from tests.pipeline.reports import append, report
 from tests.waiting import eventually
 
@@ -142,6 +143,14 @@ def test_a_broker_away_for_a_moment_only_delays(outbox, broker, stored_here, sta
     eventually(lambda: broker.taken)
     assert stored_here == []
     dispatcher.stop()
+
+
+def test_it_goes_on_with_a_fresh_file_when_the_outbox_cannot_be_written(outbox, broker, start):
+    break_file(outbox)
+    start()
+    eventually(lambda: outbox.broken_files == 1)
+    append(outbox, report(b"fresh"))
+    eventually(lambda: broker.taken)
 
 
 def test_leases_grow_to_a_minute_and_differ():

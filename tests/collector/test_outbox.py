@@ -274,24 +274,127 @@ def test_more_than_memory_should_hold_is_refused_at_once(tmp_path):
     assert [type(answer).__name__ for answer in answers[4:]] == ["Slow"] * 2
 
 
+def break_file(outbox: Outbox) -> None:
+    """With a limit on file sizes: writes beyond it fail with an I/O error, as on a broken disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limits[1]))
+    try:
+        with pytest.raises(Overloaded, match="cannot be written"):
+            append(outbox, report(os.urandom(4 * MIB)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 def test_a_failing_disk_ends_writing_for_good_and_loses_nothing(tmp_path):
     directory = tmp_path / "outbox"
     with opened(directory) as outbox:
         append(outbox, report(b"kept"))
-        # A limit on file sizes: writes beyond it fail with an I/O error, as on a broken disk.
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limits[1]))
-        try:
-            with pytest.raises(Overloaded, match="cannot be written"):
-                append(outbox, report(os.urandom(4 * MIB)))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        break_file(outbox)
         assert "cannot be written" in outbox.trouble()
         with pytest.raises(Overloaded):
             append(outbox, report(b"refused"))
     with opened(directory) as outbox:
         assert outbox.trouble() == ""
         assert [found.body for found in outbox.read_group(outbox.freeze_group(MIB))] == [b"kept"]
+
+
+def test_after_a_failing_disk_a_fresh_file_goes_on_and_both_are_delivered(tmp_path):
+    directory = tmp_path / "outbox"
+    with opened(directory) as outbox:
+        append(outbox, report(b"kept"))
+        assert not outbox.renew()
+        before = outbox.collector_id
+        break_file(outbox)
+        assert outbox.renew()
+        assert (outbox.trouble(), outbox.broken_files) == ("", 1)
+        assert outbox.collector_id != before
+        assert append(outbox, report(b"kept")) == 0  # it is known, though in the other file
+        assert append(outbox, report(b"fresh")) == 1
+        assert Outbox.left_behind(directory, MIB) is None  # both are held
+    with opened(directory) as outbox:
+        assert outbox.collector_id == before
+        assert [found.body for found in outbox.read_group(outbox.freeze_group(MIB))] == [b"kept"]
+        left = Outbox.left_behind(directory, 64 * MIB)
+        assert left is not None
+        assert [found.body for found in left.read_group(left.freeze_group(MIB))] == [b"fresh"]
+        left.close()
+
+
+def test_only_what_waits_in_a_file_that_nobody_holds_is_left_behind(tmp_path):
+    with opened(tmp_path) as first, opened(tmp_path) as second:
+        append(first, report(b"one"))
+        append(second, report(b"two"))
+        second.mark_done(second.freeze_group(MIB))
+    for _ in range(2):  # not frozen, then frozen
+        left = Outbox.left_behind(tmp_path, 64 * MIB)
+        assert left is not None
+        assert left.collector_id == first.collector_id
+        group = left.freeze_group(MIB)
+        left.close()
+    left = Outbox.left_behind(tmp_path, 64 * MIB)
+    assert left is not None
+    left.mark_done(group or 1)
+    left.close()
+    assert Outbox.left_behind(tmp_path, 64 * MIB) is None
+
+
+FULL_DISK = """
+import asyncio, os, sqlite3, subprocess, sys, time
+from pathlib import Path
+from collector.model import Report, Signal
+from collector.outbox import Outbox
+from collector.outbox.refusals import Full
+
+directory = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", directory], check=True)
+
+def append(outbox):
+    body = os.urandom(500_000)
+    asyncio.run(outbox.append([Report(Signal.ALS, body, time.time_ns(), "n", headroom=True)]))
+
+def fill(outbox):
+    for taken in range(1000):
+        try:
+            append(outbox)
+        except Full:
+            return taken
+
+def drain(outbox):
+    stored = 0
+    while group := outbox.freeze_group(4 << 20):
+        stored += len(outbox.read_group(group))
+        outbox.mark_done(group)
+    return stored
+
+outbox = Outbox(directory, 1 << 30)
+ballast = directory / "outbox-0.ballast"
+assert ballast.exists()
+taken = fill(outbox)
+assert taken > 50, taken
+assert not ballast.exists()
+assert os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize < 48 << 20
+outbox.close()
+
+outbox = Outbox(directory, 1 << 30)  # it starts on a full disk
+assert drain(outbox) == taken
+again = fill(outbox)
+assert again > 10, again
+assert drain(outbox) == again
+assert outbox.trouble() == ""
+outbox.close()
+found = sqlite3.connect(directory / "outbox-0.sqlite")
+assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+print("held")
+"""
+
+
+def test_on_a_full_disk_nothing_is_lost_and_it_drains_and_takes_again(tmp_path):
+    """A disk of 96 MiB in memory, mounted where only the child sees it."""
+    child = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", sys.executable, "-c", FULL_DISK, str(tmp_path)],
+        cwd=Path.cwd(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.stdout == "held\n", child.stderr
 
 
 def test_a_second_collector_takes_a_file_of_its_own(tmp_path):

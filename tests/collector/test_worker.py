@@ -17,6 +17,7 @@ from collector.settings import Settings
 from collector.store.client import Store
 from collector.tasks import QUEUE, BrokerDown, celery_app, refuse_evicting_broker, send_ingest
 from collector.worker import Pulse, run_worker
+from launch.embedded import stuck
 from tests.collector.stored_rows import insert, span
 from tests.pipeline.processes import running, stored_ids
 from tests.pipeline.reports import append, decisions, report
@@ -220,6 +221,20 @@ def test_a_message_nobody_signed_has_the_token_sent_nowhere(valkey, tmp_path, st
         with pytest.raises(BlockingIOError):
             forged.accept()
     app.close()
+
+
+def test_a_worker_that_hangs_is_stuck_and_one_that_waits_for_the_store_is_not(valkey, tmp_path):
+    settings = Settings(
+        data_dir=tmp_path, broker_url=valkey.url, clickhouse_url="clickhouse://127.0.0.1:1/x"
+    )
+    with running("worker", settings, tmp_path, ready=False) as worker:
+        look = stuck(worker.health)
+        eventually(lambda: "no answer from ClickHouse" in worker.readiness())
+        assert look() == ""
+        worker.send(signal.SIGSTOP)
+        assert look()
+        worker.send(signal.SIGCONT)
+        eventually(lambda: look() == "")
 
 
 def test_a_dead_store_is_told_by_readiness(valkey, tmp_path):

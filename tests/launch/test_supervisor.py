@@ -45,6 +45,32 @@ def test_a_crashed_child_is_started_again_and_said_so(tmp_path):
     assert held.children["one"].process.poll() is not None
 
 
+def test_a_child_that_is_stuck_is_killed_and_started_again(tmp_path):
+    said: list[str] = []
+    why = {"one": "", "two": ""}
+    held = supervisor(tmp_path, said)
+    held.look_s = 0.01
+    held.add(
+        [
+            ChildSpec(name, python(FOREVER), always_ready, lambda of=name: why[of], stuck_s=0.1)
+            for name in why
+        ]
+    )
+    first = {name: child.process.pid for name, child in held.children.items()}
+    watcher = threading.Thread(target=held.watch)
+    watcher.start()
+    try:
+        why["one"] = "it takes no messages"
+        eventually(lambda: "one is stuck (it takes no messages): killed" in said)
+        why["one"] = ""
+        eventually(lambda: any("one is back" in line for line in said))
+        assert held.children["one"].process.pid != first["one"]
+        assert held.children["two"].process.pid == first["two"]
+    finally:
+        held.stop()
+        watcher.join()
+
+
 def test_a_child_that_is_not_ready_keeps_no_other_from_being_started_again(tmp_path):
     said: list[str] = []
     held = supervisor(tmp_path, said)
