@@ -149,6 +149,8 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         explainer = Explainer(engine, counters, local, lists.lists, own)
         reading = Store(settings.clickhouse_read_url)
         owned.callback(reading.close)
+        writing = Store(settings.clickhouse_url)
+        owned.callback(writing.close)
         named = Named(outbox.collector_id, settings.collector_url)
         heartbeat = Heartbeat(members, named, keeper, readiness(keeper, outbox), reading.ping)
         await heartbeat.start()
@@ -162,7 +164,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
             explainer,
             DecisionHistory(reading, decisions.recent),
             Questions(reading),
-            Dead(outbox, reading),
+            Dead(outbox, reading, writing),
             Consumption(engine, counters, rules.audit),
             RuleStatuses(engine, activity, sample, tallies, settings.rules_idle_s),
             Roster(members, heartbeat, rules),

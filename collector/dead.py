@@ -1,14 +1,17 @@
 """What could not be stored, as the API tells it: groups in quarantine and dead letters."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Any
 
-from collector.model import Report
+from collector.decoders import decode_group
+from collector.ingest import store_table
+from collector.model import Report, Signal, Taken
 from collector.outbox import DeadGroup, Outbox
 from collector.store.client import Store
 from collector.store.queries.dead_letters import NEWEST, Letter, dead_letter, dead_letters
 from collector.times import rfc3339
 
+CUT = "only its first 64 KiB are kept, or it is of an older version"
 SHOWN_BYTES = 64 * 1024  # of one body
 
 
@@ -18,9 +21,10 @@ class Dead:
     Raises Overloaded when the outbox is broken, StoreDown and StoreError of letters.
     """
 
-    def __init__(self, outbox: Outbox, store: Store) -> None:
+    def __init__(self, outbox: Outbox, reading: Store, writing: Store) -> None:
         self._outbox = outbox
-        self._store = store
+        self._store = reading
+        self._writing = writing
 
     def groups(self, after: int, limit: int) -> list[dict[str, Any]]:
         return [group_told(group) for group in self._outbox.dead_groups(after, limit)]
@@ -69,6 +73,34 @@ class Dead:
         found = dead_letter(self._store, time_ns, hash_)
         return letter_told(found) if found else None
 
+    def replay_letter(self, time_ns: int, hash_: str) -> dict[str, Any] | None:
+        """Stores its item, unless it is refused again; None: there is no such letter.
+
+        However often, and by whichever collector: its rows are counted before they are inserted,
+        under tokens of the letter's own.
+        """
+        letter = dead_letter(self._store, time_ns, hash_)
+        if letter is None:
+            return None
+        name = f"{letter.time_ns}-{letter.hash}"
+        if not letter.replayable:
+            return {"id": name, "stored": False, "reason": CUT}
+        group = int(letter.hash[:16], 16)
+        decoded = decode_group([report_of(letter)], group)
+        if decoded.dead:
+            again = decoded.dead[0]
+            return {"id": name, "stored": False, "reason": f"{again.reason}: {again.detail}"}
+        taken = Taken([], attempt=2, replayed=True)
+        for table in sorted(decoded.tables):
+            store_table(self._writing, f"dead:{name}", table, decoded.tables[table], taken)
+        return {"id": name, "stored": True, "reason": ""}
+
+
+def report_of(letter: Letter) -> Report:
+    """The item as it would have come alone."""
+    body = b"".join(map(b64decode, (letter.head, letter.item, letter.tail)))
+    return Report(Signal(letter.signal), body, letter.time_ns, letter.client)
+
 
 def group_told(group: DeadGroup) -> dict[str, Any]:
     return {
@@ -104,5 +136,6 @@ def letter_told(letter: Letter) -> dict[str, Any]:
         "detail": letter.detail,
         "client": letter.client,
         "copies": letter.copies,
+        "replayable": bool(letter.replayable),
         "item": letter.item,
     }

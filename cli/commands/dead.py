@@ -13,7 +13,9 @@ app = typer.Typer(help="See and delete what could not be stored.", no_args_is_he
 
 AsJson = Annotated[bool, typer.Option("--json", help="the answer as the API gives it")]
 Group = Annotated[int, typer.Argument(min=1, help="the number of a group in quarantine")]
-Groups = Annotated[list[int] | None, typer.Argument(help="numbers of groups in quarantine")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="numbers of groups in quarantine, ids of dead letters")
+]
 PAGE = 1000
 
 
@@ -68,18 +70,29 @@ def delete_dead(group: Group) -> None:
 
 
 def replay_dead(
-    groups: Groups = None,
-    every: Annotated[bool, typer.Option("--all", help="all that are there now")] = False,
+    names: Names = None,
+    every: Annotated[bool, typer.Option("--all", help="all groups that are there now")] = False,
 ) -> None:
-    """Have groups in quarantine stored: each once, however often it is replayed."""
-    if bool(groups) == every:
-        raise typer.BadParameter("name groups, or say --all")
-    wanted = groups or [each["group"] for each in all_groups()]
-    for group in wanted:
-        call("POST", f"/dead/groups/{group}/replay")
-        print(f"group {group} is sent to be stored again")
+    """Have groups in quarantine, or dead letters, stored: each once, however often replayed."""
+    if bool(names) == every:
+        raise typer.BadParameter("name groups or dead letters, or say --all")
+    wanted = names or [str(each["group"]) for each in all_groups()]
+    refused = [name for name in wanted if not replayed(name)]
     if not wanted:
         print("no group is in quarantine")
+    if refused:
+        raise typer.Exit(1)
+
+
+def replayed(name: str) -> bool:
+    """False when it was refused again."""
+    if name.isdigit():
+        call("POST", f"/dead/groups/{name}/replay")
+        print(f"group {name} is sent to be stored again")
+        return True
+    answer = call("POST", f"/dead/letters/{name}/replay")
+    print(f"{name} is stored" if answer["stored"] else f"{name} is refused: {answer['reason']}")
+    return bool(answer["stored"])
 
 
 def all_groups() -> list[dict[str, Any]]:

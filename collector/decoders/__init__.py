@@ -20,6 +20,7 @@ from collector.decoders import (
     zipkin_thrift,
 )
 from collector.decoders.decoded import Collected, DeadLetter, Decoded
+from collector.decoders.envelopes import nothing
 from collector.decoders.limits import Reason
 from collector.errors import Refused
 from collector.model import Account, Report, Signal
@@ -66,7 +67,8 @@ def decode(report: Report, out: Collected) -> Account:
         DECODERS[report.signal](report, out)
     except Refused as error:
         refusal = (Reason.UNREADABLE, str(error))
-        out.dead.append(DeadLetter.of(report, refusal, report.body))
+        out.around = nothing
+        out.refuse(report, refusal, report.body)
     stored, skipped = out.items - stored, out.skipped - skipped
     refused = Counter(str(letter.reason) for letter in out.dead[dead:])
     if Reason.UNREADABLE in refused:

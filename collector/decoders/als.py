@@ -21,7 +21,8 @@ from collector.decoders.als_fields import (
     trace_ids,
     weight,
 )
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
+from collector.decoders.envelopes import access_log
 from collector.decoders.lenient import parse
 from collector.decoders.limits import Reason, refused_time
 from collector.decoders.text import cut, limited
@@ -82,9 +83,11 @@ def decode(report: Report, out: Collected) -> None:
         node=cut(identifier.node.id) or report.identity,
         log_name=identifier.log_name,
     )
+    out.around = access_log(identifier, http=True)
     for http in message.http_logs.log_entry:
         if accepted(http.common_properties, http, report, out):
             out.rows.append(http_row(http, sidecar))
+    out.around = access_log(identifier, http=False)
     for tcp in message.tcp_logs.log_entry:
         if accepted(tcp.common_properties, tcp, report, out):
             out.rows.append(tcp_row(tcp, sidecar))
@@ -105,7 +108,7 @@ def accepted(
     else:
         refusal = (Reason.NO_TIME, "the entry has no start_time")
     if refusal:
-        out.dead.append(DeadLetter.of(report, refusal, entry.SerializeToString()))
+        out.refuse(report, refusal, entry.SerializeToString())
     return refusal is None
 
 

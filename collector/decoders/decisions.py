@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
 from collector.decoders.limits import Reason, refused_time
 from collector.decoders.text import cut, limited
 from collector.model import Report
@@ -23,11 +23,11 @@ def decode(report: Report, out: Collected) -> None:
             row = read(line)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             refusal = (Reason.UNREADABLE, f"not a decision: {type(error).__name__} {error}")
-            out.dead.append(DeadLetter.of(report, refusal, line))
+            out.refuse(report, refusal, line)
             continue
         late = refused_time(row.time, report.received_ns)
         if late:
-            out.dead.append(DeadLetter.of(report, late, line))
+            out.refuse(report, late, line)
         else:
             out.rows.append(row)
 

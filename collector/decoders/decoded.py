@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collector.decoders.envelopes import Around, Envelope, nothing
 from collector.decoders.limits import MAX_DEAD_ITEM_BYTES, Refusal
 from collector.decoders.text import cut
 from collector.model import Account, Report, Signal
@@ -20,14 +21,20 @@ class DeadLetter:
     detail: str
     identity: str
     item: bytes
+    envelope: Envelope | None = None  # None: it cannot be made a report of its own
 
     @classmethod
-    def of(cls, report: Report, refusal: Refusal, item: bytes) -> "DeadLetter":
+    def of(cls, report: Report, refusal: Refusal, item: bytes, around: Around) -> "DeadLetter":
         reason, detail = refusal
+        envelope: Envelope | None = around(item)
         if len(item) > MAX_DEAD_ITEM_BYTES:
             detail = f"{detail} (the first {MAX_DEAD_ITEM_BYTES} of its {len(item)} bytes)"
+            envelope = None
+        elif envelope and len(envelope.head) > MAX_DEAD_ITEM_BYTES:
+            envelope = None
         kept = item[:MAX_DEAD_ITEM_BYTES]
-        return cls(report.received_ns, report.signal, reason, cut(detail), report.identity, kept)
+        about = report.received_ns, report.signal, reason, cut(detail), report.identity
+        return cls(*about, kept, envelope)
 
     def row(self) -> DeadLetterRow:
         return DeadLetterRow(
@@ -37,6 +44,9 @@ class DeadLetter:
             detail=self.detail,
             identity=self.identity,
             item=self.item,
+            head=self.envelope.head if self.envelope else b"",
+            tail=self.envelope.tail if self.envelope else b"",
+            replayable=int(self.envelope is not None),
         )
 
 
@@ -48,6 +58,11 @@ class Collected:
     dead: list[DeadLetter] = field(default_factory=list)
     skipped: int = 0  # items that are not to be stored
     split: int = 0  # rows beyond the first of an item
+    around: Around = nothing  # what makes an item a report of its own
+
+    def refuse(self, report: Report, refusal: Refusal, item: bytes) -> None:
+        """The item, as it was sent, is a dead letter."""
+        self.dead.append(DeadLetter.of(report, refusal, item, self.around))
 
     def extend(self, rows: Sequence[Row]) -> None:
         """The rows of one item."""

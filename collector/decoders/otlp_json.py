@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders import envelopes
+from collector.decoders.decoded import Collected
 from collector.decoders.json_repair import repaired, without_nulls
 from collector.decoders.lenient import Unreadable
 from collector.decoders.limits import Reason
@@ -46,6 +47,9 @@ def json_parts(report: Report, out: Collected, shape: JsonShape[Item]) -> Iterat
         resource = read_or_empty(RESOURCE, resource_items.resource)
         for scope_items in resource_items.scopes or ():
             scope = read_or_empty(SCOPE, scope_items.scope)
+            out.around = envelopes.otlp_json(
+                shape.outline.names, resource_items.resource, scope_items.scope
+            )
             yield Part(resource, scope, json_items(report, out, shape, scope_items.items or ()))
 
 
@@ -59,7 +63,7 @@ def json_items(
             shape.check(item)
         except Unreadable as error:
             refusal = (Reason.UNREADABLE, str(error))
-            out.dead.append(DeadLetter.of(report, refusal, bytes(body)))
+            out.refuse(report, refusal, bytes(body))
         else:
             yield item, partial(bytes, body)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
 from collector.decoders.limits import MAX_LOG_BODY_BYTES, refused_log
 from collector.decoders.otlp_access_log import Sidecar, request_row
 from collector.decoders.otlp_json import json_parts
@@ -46,7 +46,7 @@ def add(
             time_ns = record.time_unix_nano or record.observed_time_unix_nano
             refusal = refused_log(time_ns, report.received_ns)
             if refusal:
-                out.dead.append(DeadLetter.of(report, refusal, as_received()))
+                out.refuse(report, refusal, as_received())
             else:
                 time_ns = time_ns or report.received_ns
                 out.rows.append(row(record, time_ns, sidecar, scope, resource))

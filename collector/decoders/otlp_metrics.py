@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from collector.decoders import otlp_json_metrics
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
 from collector.decoders.lenient import Unreadable, parse
 from collector.decoders.limits import MAX_KEY_BYTES, Reason, Refusal, refused_time
 from collector.decoders.metric_values import NO_RECORDED_VALUE, VALUES, BadPoint
@@ -137,7 +137,7 @@ def add(
                     out.skipped += 1
                 else:
                     item = encoding.alone(metric, kind, body)
-                    out.dead.append(DeadLetter.of(report, made, item))
+                    out.refuse(report, made, item)
 
 
 def row(

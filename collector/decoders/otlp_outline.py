@@ -25,6 +25,7 @@ class Outline:
 
     def __init__(self, name: str, resources: str, scopes: str, items: str) -> None:
         self._name = name
+        self.names = resources, scopes, items
         scope = level("ScopeItems", ("scope", Raw, NOTHING), many("items", items, Raw))
         resource = level("ResourceItems", ("resource", Raw, NOTHING), many("scopes", scopes, scope))
         request: Any = level("Request", many("resources", resources, resource))

@@ -7,9 +7,10 @@ from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
+from collector.decoders import envelopes
 from collector.decoders import otlp_json_values as json_values
 from collector.decoders.bounds import LARGE_BYTES
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
 from collector.decoders.lenient import Parsed, Unreadable, parse
 from collector.decoders.limits import Reason
 from collector.decoders.skeleton import read_skeleton
@@ -54,6 +55,7 @@ def parts(report: Report, out: Collected, shape: Shape[ItemMessage]) -> Iterator
     for resource in getattr(request, shape.resources):
         for scope in getattr(resource, shape.scopes):
             items = getattr(scope, shape.items)
+            out.around = envelopes.otlp(resource.resource, scope.scope)
             yield Part(
                 resource.resource, scope.scope, ((item, item.SerializeToString) for item in items)
             )
@@ -67,6 +69,7 @@ def salvage(
         resource = parsed_or_empty(Resource, resource_items.resource)
         for scope_items in resource_items.scopes:
             scope = parsed_or_empty(InstrumentationScope, scope_items.scope)
+            out.around = envelopes.otlp(resource, scope)
             yield Part(resource, scope, readable(report, out, shape, scope_items.items))
 
 
@@ -78,7 +81,7 @@ def readable(
             item = parse(shape.item, body)
         except Unreadable as error:
             refusal = (Reason.UNREADABLE, str(error))
-            out.dead.append(DeadLetter.of(report, refusal, body))
+            out.refuse(report, refusal, body)
         else:
             yield item, item.SerializeToString
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
 from collector.decoders.limits import MAX_EVENTS, refused_span
 from collector.decoders.otlp_json import json_parts
 from collector.decoders.otlp_json_traces import JSON_SHAPE, JsonSpan
@@ -53,7 +53,7 @@ def add(report: Report, out: Collected, found: Iterable[Part[Span] | Part[JsonSp
                 span.trace_id, span.span_id, span.start_time_unix_nano, received_ns
             )
             if refusal:
-                out.dead.append(DeadLetter.of(report, refusal, as_received()))
+                out.refuse(report, refusal, as_received())
             else:
                 out.rows.append(row(span, service, attributes))
 

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
+from collector.decoders.envelopes import json_list
 from collector.decoders.json_repair import repaired
 from collector.decoders.lenient import Unreadable
 from collector.decoders.limits import Reason, Refusal
@@ -31,6 +32,7 @@ RAW_SPANS = msgspec.json.Decoder(list[msgspec.Raw])
 
 def decode(report: Report, out: Collected) -> None:
     """Raises Unreadable when it is no list in JSON."""
+    out.around = json_list
     try:
         spans = SPANS.decode(report.body)
     except READ_ERRORS:
@@ -45,7 +47,7 @@ def decode(report: Report, out: Collected) -> None:
     if refused:
         sent = raw_spans(report.body)
         for index, refusal in refused.items():
-            out.dead.append(DeadLetter.of(report, refusal, sent[index]))
+            out.refuse(report, refusal, sent[index])
 
 
 def decode_one_by_one(report: Report, out: Collected) -> None:
@@ -53,7 +55,7 @@ def decode_one_by_one(report: Report, out: Collected) -> None:
         try:
             out.extend(rows(read_span(sent), report))
         except Unstorable as error:
-            out.dead.append(DeadLetter.of(report, error.refusal, sent))
+            out.refuse(report, error.refusal, sent)
 
 
 def rows(span: Span, report: Report) -> list[SpanRow]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
+from collector.decoders.envelopes import zipkin_proto
 from collector.decoders.lenient import Unreadable, parse
 from collector.decoders.limits import Reason
 from collector.decoders.wire import messages
@@ -22,12 +23,13 @@ KINDS = {number: name for name, number in pb.Span.Kind.items() if number}
 
 def decode(report: Report, out: Collected) -> None:
     """Raises Unreadable."""
+    out.around = zipkin_proto
     for message in spans(report, out):
         try:
             out.rows.append(row(span_of(message), report.received_ns))
         except Unstorable as error:
             sent = message.SerializeToString()
-            out.dead.append(DeadLetter.of(report, error.refusal, sent))
+            out.refuse(report, error.refusal, sent)
 
 
 def spans(report: Report, out: Collected) -> Iterator[pb.Span]:
@@ -46,7 +48,7 @@ def salvage(report: Report, out: Collected) -> Iterator[pb.Span]:
             yield parse(pb.Span, body)
         except Unreadable as error:
             refusal = (Reason.UNREADABLE, str(error))
-            out.dead.append(DeadLetter.of(report, refusal, body))
+            out.refuse(report, refusal, body)
 
 
 def raw_spans(body: bytes) -> Iterator[bytes]:

@@ -10,7 +10,8 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any, TypeVar
 
-from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.decoded import Collected
+from collector.decoders.envelopes import scribe_call, thrift_list
 from collector.decoders.lenient import Unreadable
 from collector.decoders.limits import Reason
 from collector.decoders.thrift import Fields, Reader
@@ -37,12 +38,14 @@ Value = TypeVar("Value")
 
 def decode(report: Report, out: Collected) -> None:
     """A list of spans. Raises Unreadable: only by reading a span is it known where it ends."""
+    out.around = thrift_list
     for fields, sent in list(Reader(report.body).structs()):  # all of it, before any is added
         add(fields, sent, report, out)
 
 
 def decode_scribe(report: Report, out: Collected) -> None:
     """The arguments of a `Log` call. Raises Unreadable."""
+    out.around = scribe_call
     for entry in entries(report.body):
         if not is_span(entry):
             out.skipped += 1
@@ -52,7 +55,7 @@ def decode_scribe(report: Report, out: Collected) -> None:
             fields = Reader(b64decode(sent)).struct()
         except (Base64Error, Unreadable, TooLarge) as error:
             refusal = (Reason.UNREADABLE, f"not a Thrift span in base64: {error}")
-            out.dead.append(DeadLetter.of(report, refusal, sent))
+            out.refuse(report, refusal, sent)
         else:
             add(fields, sent, report, out)
 
@@ -62,7 +65,7 @@ def add(fields: Fields, sent: bytes, report: Report, out: Collected) -> None:
         parts = version_2(span_of(fields))
         out.extend([row(part, report.received_ns) for part in parts])
     except Unstorable as error:
-        out.dead.append(DeadLetter.of(report, error.refusal, sent))
+        out.refuse(report, error.refusal, sent)
 
 
 def entries(arguments: bytes) -> list[Fields]:

@@ -13,6 +13,7 @@ from collector.frontends.dead_models import (
     DeadGroupContents,
     DeadLetterAnswer,
     Replayed,
+    ReplayedLetter,
 )
 from collector.frontends.paging import PAGED, Limit, page
 from collector.frontends.problems import ProblemRoute, problems
@@ -45,6 +46,7 @@ class DeadThings(Protocol):
         before: tuple[int, str] | None,
     ) -> list[dict[str, Any]]: ...
     def letter(self, time_ns: int, hash_: str) -> dict[str, Any] | None: ...
+    def replay_letter(self, time_ns: int, hash_: str) -> dict[str, Any] | None: ...
 
 
 def dead_router(dead: DeadThings) -> APIRouter:
@@ -130,6 +132,15 @@ def letter_routes(api: APIRouter, dead: DeadThings) -> None:
         if found is None:
             raise HTTPException(404, f"there is no dead letter {letter_id}")
         return DeadLetterAnswer.model_validate(found)
+
+    @api.post("/letters/{letter_id}/replay", responses=REFUSALS | problems({404: "no such letter"}))
+    async def replay(letter_id: str) -> ReplayedLetter:
+        """Decode it again, and store it unless it is refused again; twice replayed is stored
+        once. The letter stays."""
+        found = await answered(dead.replay_letter, *place_of(letter_id))
+        if found is None:
+            raise HTTPException(404, f"there is no dead letter {letter_id}")
+        return ReplayedLetter.model_validate(found)
 
 
 def place_of(letter_id: str) -> tuple[int, str]:

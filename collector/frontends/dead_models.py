@@ -40,6 +40,12 @@ class Replayed(BaseModel):
     replayed: bool = Field(description="it is sent to be stored again")
 
 
+class ReplayedLetter(BaseModel):
+    id: str
+    stored: bool = Field(description="it is in ClickHouse, once, now or since before")
+    reason: str = Field(description="why it is not")
+
+
 class DeadLetterAnswer(BaseModel):
     id: str
     time: str = Field(description="when its request was accepted")
@@ -48,4 +54,5 @@ class DeadLetterAnswer(BaseModel):
     detail: str = Field(description="field and limit")
     client: str = Field(description="who sent it")
     copies: int = Field(description="of the same bytes, in one request or several sent together")
+    replayable: bool = Field(description="all of it is kept, and what it came in")
     item: str = Field(description="in base64, as it was sent, the first 64 KiB")

@@ -148,6 +148,9 @@ class DeadLetterRow(NamedTuple):
     detail: str
     identity: str
     item: bytes
+    head: bytes = b""
+    tail: bytes = b""
+    replayable: int = 0
 
 
 Row = SpanRow | RequestRow | LogRow | MetricPointRow | DecisionRow | DeadLetterRow

@@ -6,17 +6,19 @@ import time
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from collector.dead import Dead
+from collector.dead import CUT, Dead
 from collector.groups import OutboxGroups
 from collector.ingest import ingest
 from collector.outbox import Outbox
 from collector.store.client import Store
+from collector.store.tables import DeadLetterRow, columns
 from tests.bad_input.live import LiveCollector
 from tests.collector.messages import span, traces
 from tests.pipeline.processes import stored_ids
@@ -54,7 +56,7 @@ def given_up(outbox: Outbox, store: Store) -> int:
 
 def test_a_group_is_replayed_under_its_number_and_stored_once(outbox, store):
     group = given_up(outbox, store)
-    dead = Dead(outbox, store)
+    dead = Dead(outbox, store, store)
     (told,) = dead.groups(0, 10)
     assert (told["group"], told["reports"], told["attempts"]) == (group, 2, 8)
     assert told["reason"].startswith("StoreError 60: ")
@@ -111,7 +113,7 @@ def test_dead_letters_are_found_page_by_page_and_by_their_ids(outbox, store):
     append(outbox, report(b"other", "b-1.default", received_ns=now_ns))
     group = outbox.freeze_group(MIB)
     assert ingest(OutboxGroups(outbox), store, outbox.collector_id, group)
-    dead = Dead(outbox, store)
+    dead = Dead(outbox, store, store)
     window = (now_ns, now_ns + 10)
     asked = {"signal": "decisions", "reason": "unreadable", "client": "a-1.default", "limit": 2}
     found, place = [], None
@@ -123,6 +125,32 @@ def test_dead_letters_are_found_page_by_page_and_by_their_ids(outbox, store):
     time_ns, _, hash_ = found[2]["id"].partition("-")
     assert dead.letter(int(time_ns), hash_) == found[2]
     assert dead.letter(int(time_ns) + 1, hash_) is None
+
+
+def test_a_letter_an_older_decoder_refused_is_replayed_and_stored_once(outbox, store):
+    now_ns = time.time_ns()
+    good = b'{"id": "x", "allowed": 1, "time": %d}' % now_ns
+    letter = DeadLetterRow(now_ns, "decisions", "unreadable", "once", "a", good, replayable=1)
+    bad = letter._replace(item=b"no decision", detail="still")
+    cut = letter._replace(detail="cut", replayable=0)
+    store.insert("dead_letters", columns([letter, bad, cut], 7), token="letters")
+    dead = Dead(outbox, store, store)
+    asked = {"signal": "", "client": "", "reason": "", "limit": 9, "before": None}
+    found = {told["detail"]: told for told in dead.letters(now_ns, now_ns + 1, **asked)}
+    assert replayed(dead, found["still"]) == (False, "unreadable")
+    assert replayed(dead, found["cut"]) == (False, CUT)
+    assert stored_ids(store) == []
+    assert [replayed(dead, found["once"]) for _ in range(3)] == [(True, "")] * 3
+    assert stored_ids(store) == ["x"]
+    assert dead.replay_letter(1, "0" * 32) is None
+    assert len(dead.letters(now_ns, now_ns + 1, **asked)) == 3  # letters stay
+
+
+def replayed(dead: Dead, letter: dict[str, Any]) -> tuple[bool, str]:
+    time_ns, _, hash_ = letter["id"].partition("-")
+    answer = dead.replay_letter(int(time_ns), hash_)
+    assert answer is not None
+    return answer["stored"], answer["reason"].partition(":")[0]
 
 
 def quarantine_all(collector: LiveCollector) -> None:

@@ -15,6 +15,9 @@ SELECT
     any(detail) AS told,
     identity,
     any(base64Encode(item)) AS sent,
+    any(base64Encode(head)) AS before_it,
+    any(base64Encode(tail)) AS behind_it,
+    any(replayable) AS can_be_replayed,
     count() AS copies
 FROM dead_letters
 WHERE time >= fromUnixTimestamp64Nano(%(start_ns)s) AND time < fromUnixTimestamp64Nano(%(end_ns)s)
@@ -33,7 +36,8 @@ NEWEST = (2**62, "g")  # before any letter
 
 
 class Letter(NamedTuple):
-    """`time_ns`: when its request was accepted. `item`: in base64, at most 64 KiB of it."""
+    """`time_ns`: when its request was accepted. `item`: in base64, at most 64 KiB of it, as are
+    `head` and `tail`, which make a report of it."""
 
     time_ns: int
     hash: str
@@ -42,6 +46,9 @@ class Letter(NamedTuple):
     detail: str
     client: str
     item: str
+    head: str
+    tail: str
+    replayable: int
     copies: int
 
 
