@@ -35,10 +35,12 @@ log = logging.getLogger(__name__)
 
 BALLAST_BYTES = 2 * WAL_PAGES * PAGE_BYTES
 REMEMBER_S = 3600  # a retry within it is acknowledged and not stored again
+MIB = 1024 * 1024
+ROW_BYTES = 256  # of a report beside its body, about
 KEEP_DONE_S = 900  # far above any lease
 PURGE_GROUPS = 16  # in one transaction: nobody should wait long for it
 FORGET_DIGESTS = 10_000
-WAITING_BYTES = 64 * 1024 * 1024  # submitted and not yet committed
+WAITING_BYTES = 64 * MIB  # submitted and not yet committed
 CALL_TIMEOUT_S = 30.0
 
 T = TypeVar("T")
@@ -65,6 +67,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._ballast_bytes = ballast_bytes
         self._reserve_pages = ballast_bytes // PAGE_BYTES
+        self._look_bytes = min(MIB, max_bytes // 256)  # to look costs as much as to add
         self._waiting_bytes = 0
         self._broken: list[tuple[Writer, OutboxFile]] = []
         self._open(found)
@@ -86,7 +89,8 @@ class Outbox:
         self._file = file
         self.collector_id = file.collector_id
         self._trend = Trend()
-        self._level = 0.0  # as it was when something was last written
+        self._level = 0.0  # as it was when it was last looked at
+        self._unlooked_bytes = 0  # added since
         self._writer = Writer(file.connection, self._make_room)
         self._writer.start()
         self._call(self._look)
@@ -242,10 +246,13 @@ class Outbox:
             raise Full("the outbox's disk is full")
         keyed = [(report, statements.digest(report)) for report in reports]
         added = statements.add(writing, keyed)
-        self._relieve(writing)
+        self._unlooked_bytes += sum(len(report.body) + ROW_BYTES for report in reports)
+        if self._unlooked_bytes >= self._look_bytes:
+            self._relieve(writing)
         return added
 
     def _look(self, writing: sqlite3.Connection) -> None:
+        self._unlooked_bytes = 0
         used, most = statements.used_pages(writing)
         self._level = used / most
 
