@@ -11,7 +11,7 @@ from collector.store.client import Store
 from collector.store.queries.dead_letters import NEWEST, Letter, dead_letter, dead_letters
 from collector.times import rfc3339
 
-CUT = "only its first 64 KiB are kept, or it is of an older version"
+CUT = "not all of it is kept, or not what it came in"
 SHOWN_BYTES = 64 * 1024  # of one body
 
 

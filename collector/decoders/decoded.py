@@ -24,9 +24,11 @@ class DeadLetter:
     envelope: Envelope | None = None  # None: it cannot be made a report of its own
 
     @classmethod
-    def of(cls, report: Report, refusal: Refusal, item: bytes, around: Around) -> "DeadLetter":
+    def of(
+        cls, report: Report, refusal: Refusal, item: bytes, around: Around | None = None
+    ) -> "DeadLetter":
         reason, detail = refusal
-        envelope: Envelope | None = around(item)
+        envelope = around(item) if around else None
         if len(item) > MAX_DEAD_ITEM_BYTES:
             detail = f"{detail} (the first {MAX_DEAD_ITEM_BYTES} of its {len(item)} bytes)"
             envelope = None

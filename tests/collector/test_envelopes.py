@@ -72,7 +72,7 @@ def alone(letter: DeadLetter) -> Report:
     return Report(letter.signal, body, letter.time_ns, letter.identity)
 
 
-@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize("signal", SENT)
 def test_a_letter_is_a_report_of_its_own(signal):
     decoded = decode_group([Report(signal, SENT[signal], NOW_NS, "a-1.default")], 1)
     (letter,) = decoded.dead

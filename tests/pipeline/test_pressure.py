@@ -22,7 +22,7 @@ from tests.pipeline.processes import running
 from tests.waiting import eventually
 
 MIB = 1024 * 1024
-MAX_BYTES = 16 * MIB
+MAX_BYTES = 8 * MIB
 JSON = {"content-type": "application/json"}
 ENVOY = {"user-agent": "OTel-OTLP-Exporter-Envoy/1.36.0"}
 
