@@ -5,7 +5,6 @@ Whatever goes wrong, the rules in force stay in force.
 """
 
 import asyncio
-import json
 import logging
 import time
 from pathlib import Path
@@ -13,25 +12,26 @@ from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge
 
-from collector.files import write_whole
+from collector.beside import beside_the_loop, keep_for_long, let_go
+from collector.last_good import LastGood, Unusable
 from collector.lists import ListKeeper, Prepared
 from policy.engine import Engine
 from policy.errors import InvalidRule, PolicyError
-from policy.lists import list_from_json, list_to_json
-from policy.rules import rule_from_json, rule_to_json
-from policy.snapshot import Snapshot, compile_snapshot
-from policy.store import RuleSet, RuleStore
+from policy.snapshot import Snapshot
+from policy.store import Changed, RuleStore, Stamp
 
 log = logging.getLogger(__name__)
 
 VERSION = Gauge("meshmeter_snapshot_version", "version of the rules this collector runs")
 FAILURES = Counter("meshmeter_snapshot_failures", "times the rules could not be loaded")
-FILE = "last-good-rules.json"
+MANY = 1000  # rules in one load that are not looked at for cycles
+FILE = "last-good-rules.sqlite"
 
 
 class Made(NamedTuple):
     """Rules and the lists that they ask, ready to be put in force."""
 
+    stamp: Stamp
     snapshot: Snapshot
     lists: Prepared
 
@@ -50,13 +50,14 @@ class SnapshotKeeper:
         """`lists` is closed with this; without, lists come from public addresses only."""
         self._engine = engine
         self._store = store
-        self._file = data_dir / FILE
+        self._disk = LastGood(data_dir / FILE)
         self._poll_s = poll_s
         self._lists = lists or ListKeeper(data_dir)
         self._lock = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
         self._failing = ""
         self._taken_at = 0.0
+        self._stamp: Stamp | None = None  # of what is in force
 
     @property
     def version(self) -> int:
@@ -119,6 +120,7 @@ class SnapshotKeeper:
         await self._lists.adopt(made.lists)
         self._engine.swap(made.snapshot)
         self._taken_at = time.time()
+        self._stamp = made.stamp
         await self._lists.drop_others(made.lists)
         VERSION.set(made.snapshot.version)
         rules = len(made.snapshot.rules)
@@ -126,55 +128,39 @@ class SnapshotKeeper:
 
     def _load_changed(self) -> Made | None:
         """Raises RulesDown, InvalidRule."""
-        present = self._engine.snapshot
-        if present and self._store.version() == present.version:
+        if self._stamp is not None and self._store.stamp() == self._stamp:
             return None
-        loaded = self._store.load(self._lists.known)
-        made = self._made(loaded)
-        try:
-            write_last_good(self._file, loaded)
-        except OSError as error:  # the rules are good all the same
-            log.warning("the last good rules cannot be kept on disk", extra={"why": str(error)})
-        return made
+        with beside_the_loop():
+            changed = self._store.changed(self._stamp, self._lists.known)
+            if changed is None:
+                return None
+            made = self._made(changed)
+            self._keep(changed)
+            let_go(changed.documents)
+            return made
 
     def _load_saved(self) -> Made | None:
-        saved = read_last_good(self._file)
-        try:
-            return self._made(saved) if saved else None
-        except InvalidRule as error:
-            log.warning("the last good rules on disk cannot be used", extra={"why": str(error)})
-            return None
+        with beside_the_loop():
+            try:
+                saved = self._disk.read()
+                return self._made(saved) if saved else None
+            except (Unusable, InvalidRule) as error:
+                log.warning("the last good rules on disk cannot be used", extra={"why": str(error)})
+                return None
 
-    def _made(self, loaded: RuleSet) -> Made:
+    def _made(self, changed: Changed) -> Made:
         """Raises InvalidRule."""
-        prepared = self._lists.prepare(loaded.lists)
-        snapshot = compile_snapshot(
-            loaded.rules, loaded.version, self._engine.snapshot, self._lists.lists
-        )
-        return Made(snapshot, prepared)
+        prepared = self._lists.prepare(changed.lists)
+        snapshot = changed.snapshot(self._engine.snapshot, self._lists.lists)
+        if len(changed.documents) >= MANY:
+            keep_for_long()
+        return Made(changed.stamp, snapshot, prepared)
 
-
-def write_last_good(file: Path, loaded: RuleSet) -> None:
-    """Raises OSError."""
-    document = {
-        "version": loaded.version,
-        "rules": [rule_to_json(rule) for rule in loaded.rules],
-        "lists": [list_to_json(named) for named in loaded.lists],
-    }
-    write_whole(file, json.dumps(document))
-
-
-def read_last_good(file: Path) -> RuleSet | None:
-    """None when there is no such file or it cannot be used, which is logged."""
-    try:
-        document = json.loads(file.read_text())
-        return RuleSet(
-            document["version"],
-            [rule_from_json(rule) for rule in document["rules"]],
-            [list_from_json(named) for named in document.get("lists", ())],
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, InvalidRule) as error:
-        log.warning("the last good rules on disk cannot be used", extra={"why": str(error)})
-        return None
+    def _keep(self, changed: Changed) -> None:
+        """The rules are good also when the disk is not; then it gets all of them at the next
+        change that it takes."""
+        try:
+            if not self._disk.keep(changed) and (everything := self._store.changed(None)):
+                self._disk.keep(everything)
+        except (Unusable, PolicyError) as error:
+            log.warning("the last good rules cannot be kept on disk", extra={"why": str(error)})

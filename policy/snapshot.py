@@ -25,22 +25,53 @@ class Candidates(NamedTuple):
     shadow_metered: tuple[Metered, ...]
 
 
+Service = str | None  # the destination that a rule demands; None: it may match any
+ByService = dict[Service, tuple[Compiled, ...]]
+Merged = dict[object, Candidates]  # by destination; None: of rules that may match any
+
+
 class Snapshot:
     """Enabled and shadow rules. `version` is that of the whole set in the rule database."""
 
-    __slots__ = ("_general", "_merged", "_services", "rules", "version")
+    __slots__ = ("_by_service", "_merged", "rules", "version")
 
-    def __init__(self, version: int, rules: Mapping[str, Compiled]) -> None:
+    def __init__(
+        self,
+        version: int,
+        rules: Mapping[str, Compiled],
+        by_service: ByService | None = None,
+        merged: Merged | None = None,
+    ) -> None:
+        """The index of the rules, as far as it is known."""
         self.version = version
         self.rules = rules
-        in_order = sorted(rules.values(), key=lambda compiled: compiled.order)
-        self._general = [compiled for compiled in in_order if compiled.match.service is None]
-        self._services: dict[str, list[Compiled]] = {}
-        for compiled in in_order:
-            if compiled.match.service is not None:
-                self._services.setdefault(compiled.match.service, []).append(compiled)
+        self._by_service = grouped(rules.values()) if by_service is None else by_service
         # Filled as destinations are met, never beyond those that rules name.
-        self._merged: dict[object, Candidates] = {None: candidates("", self._general)}
+        self._merged: Merged = merged or {None: candidates("", self._by_service.get(None, ()))}
+
+    def changed(self, version: int, rules: Mapping[str, Compiled | None]) -> "Snapshot":
+        """The same but for these rules: None where there is none any more."""
+        all_rules, by_service = dict(self.rules), dict(self._by_service)
+        touched: set[Service] = set()
+        for name, compiled in rules.items():
+            if old := all_rules.pop(name, None):
+                touched.add(old.match.service)
+            if compiled:
+                all_rules[name] = compiled
+        new = grouped(compiled for compiled in rules.values() if compiled)
+        touched |= new.keys()
+        for service in touched:
+            others = (
+                other for other in by_service.pop(service, ()) if other.rule.name not in rules
+            )
+            if found := in_order([*others, *new.get(service, ())]):
+                by_service[service] = found
+        if None in touched:
+            return Snapshot(version, all_rules, by_service)
+        merged = dict(self._merged)
+        for service in touched:
+            merged.pop(service, None)
+        return Snapshot(version, all_rules, by_service, merged)
 
     def candidates(self, destination: object) -> Candidates:
         """`destination` is what the bag holds, of whatever type."""
@@ -53,15 +84,15 @@ class Snapshot:
     @property
     def destinations(self) -> Iterable[str]:
         """Those that rules name."""
-        return self._services.keys()
+        return [service for service in self._by_service if service is not None]
 
     def _merge(self, destination: object) -> Candidates:
-        named = self._services.get(destination) if isinstance(destination, str) else None
+        named = self._by_service.get(destination) if isinstance(destination, str) else None
         if named is None:
             return self._merged[None]
-        merged = sorted([*self._general, *named], key=lambda compiled: compiled.order)
-        self._merged[destination] = candidates(str(destination), merged)
-        return self._merged[destination]
+        merged = candidates(str(destination), in_order([*self._by_service.get(None, ()), *named]))
+        self._merged[destination] = merged
+        return merged
 
 
 def candidates(destination: str, rules: Iterable[Compiled]) -> Candidates:
@@ -90,19 +121,37 @@ def compile_snapshot(
     previous: Snapshot | None = None,
     lists: HeldLists | None = None,
 ) -> Snapshot:
-    """Rules that are in `previous` unchanged are taken from it. Raises InvalidRule, naming one.
+    """As `compile_rules`, of all rules. Raises InvalidRule, naming one."""
+    compiled = compile_rules(rules, lists or HeldLists(), previous)
+    return Snapshot(version, {name: found for name, found in compiled.items() if found})
 
-    `lists` are those that rules name; without, none was ever fetched.
-    """
-    lists = lists or HeldLists()
+
+def compile_rules(
+    rules: Iterable[AnyRule], lists: HeldLists, previous: Snapshot | None = None
+) -> dict[str, Compiled | None]:
+    """By name; None for one that is disabled. Those that are in `previous` unchanged are taken from
+    it; `lists` are those that rules name. Raises InvalidRule, naming one."""
     known = previous.rules if previous else {}
-    compiled: dict[str, Compiled] = {}
+    compiled: dict[str, Compiled | None] = {}
     for rule in rules:
         if rule.mode is Mode.DISABLED:
+            compiled[rule.name] = None
             continue
         old = known.get(rule.name)
         try:
             compiled[rule.name] = old if old and old.rule == rule else compile_rule(rule, lists)
         except InvalidRule as error:
             raise error.within(f"/{rule.name}") from error
-    return Snapshot(version, compiled)
+    return compiled
+
+
+def grouped(rules: Iterable[Compiled]) -> ByService:
+    """Sorted bit by bit: all at once would hold up all other threads."""
+    found: dict[Service, list[Compiled]] = {}
+    for compiled in rules:
+        found.setdefault(compiled.match.service, []).append(compiled)
+    return {service: in_order(group) for service, group in found.items()}
+
+
+def in_order(rules: Iterable[Compiled]) -> tuple[Compiled, ...]:
+    return tuple(sorted(rules, key=lambda compiled: compiled.order))

@@ -41,7 +41,8 @@ class Generator:
 
     def _made(self, source: str) -> Evaluate:
         exec(compile(source, "<rule>", "exec"), self._bound)  # noqa: S102  # the point of it
-        evaluate: Evaluate = self._bound["evaluate"]
+        # Not bound to what holds it: a cycle would wait for the collector of cycles.
+        evaluate: Evaluate = self._bound.pop("evaluate")
         return evaluate
 
     def _bind(self, value: object) -> str:

@@ -14,6 +14,7 @@ from policy.rules import AnyRule, RulesPage
 from policy.snapshot import Snapshot, compile_snapshot
 from policy.store.applying import apply
 from policy.store.audit import Audit
+from policy.store.changed import Changed, Stamp, changed, stamp_of
 from policy.store.database import Database
 from policy.store.history import History
 from policy.store.lists import ListStore, stored_lists
@@ -50,13 +51,25 @@ class RuleStore(Shelf[AnyRule]):
         with self.database.reading() as session:
             return set_version(session)
 
-    def load(self, known: Mapping[str, NamedList] = NO_LISTS) -> RuleSet:
-        """Lists of `known` that have not changed are taken from it. Raises InvalidRule for an
-        unfit row."""
+    def stamp(self) -> Stamp:
+        """Of the set as it is now."""
+        with self.database.reading() as session:
+            return stamp_of(session)
+
+    def load(self) -> RuleSet:
+        """Raises InvalidRule for an unfit row."""
         with self.database.reading() as session:
             version = set_version(session)
             rules = [*map(RULES.read, RULES.rows(session))]
-            return RuleSet(version, rules, stored_lists(session, known))
+            return RuleSet(version, rules, stored_lists(session, NO_LISTS))
+
+    def changed(
+        self, since: Stamp | None, known: Mapping[str, NamedList] = NO_LISTS
+    ) -> Changed | None:
+        """What is other than at `since`, or everything; None when nothing is. Lists that are still
+        as in `known`, those at `since`, are taken from it. Raises InvalidRule for an unfit list."""
+        with self.database.reading() as session:
+            return changed(session, since, known)
 
     def load_snapshot(self, previous: Snapshot | None = None) -> Snapshot:
         """Raises InvalidRule."""

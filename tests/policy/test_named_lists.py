@@ -206,11 +206,15 @@ def test_a_list_that_did_not_change_is_not_read_again(store: RuleStore, rules_ur
     store.lists.create(named())
     store.lists.create(named("other"))
     known = {found.name: found for found in store.load().lists}
+    stamp = store.stamp()
+    store.create(asking("r"))
     engine = rules_engine(rules_url)
     with engine.begin() as connection:
         connection.execute(text("""UPDATE lists SET document = '{"name": "spoilt"}'"""))
     engine.dispose()
-    assert store.load(known).lists == [known["other"], known["vips"]]
+    changed = store.changed(stamp, known)
+    assert changed is not None
+    assert changed.lists == [known["other"], known["vips"]]
     with pytest.raises(InvalidRule, match="/other/entry_type: is required"):
         store.load()
 
