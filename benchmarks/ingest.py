@@ -33,10 +33,14 @@ ATTRIBUTES = 12  # of a span, and of a resource
 LEAST_SPANS = 50_000  # inserted for a figure: the server's CPU is counted in steps of 10 ms
 
 
-def request(dice: random.Random, now_ns: int) -> bytes:
-    """Spans of four services, with attributes of few, of a thousand and of a billion values."""
+def request(dice: random.Random, now_ns: int, spans_each: int = SPANS) -> bytes:
+    """Spans of four services, with attributes of few, of a thousand and of a billion values.
+
+    A request of few spans is of one service.
+    """
     made = ExportTraceServiceRequest()
-    for _ in range(RESOURCES):
+    resources = RESOURCES if spans_each >= SPANS else 1
+    for _ in range(resources):
         resource_spans = made.resource_spans.add()
         service = f"service-{dice.randrange(200)}"
         resource_spans.resource.attributes.append(attribute("service.name", service))
@@ -45,7 +49,7 @@ def request(dice: random.Random, now_ns: int) -> bytes:
             for number in range(1, ATTRIBUTES)
         )
         spans = resource_spans.scope_spans.add().spans
-        for _ in range(SPANS // RESOURCES):
+        for _ in range(spans_each // resources):
             start_ns = now_ns - dice.randrange(10**9)
             span = spans.add(
                 trace_id=dice.randbytes(16),

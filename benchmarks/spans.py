@@ -1,11 +1,12 @@
 """CPU of a span's whole way, by process: to the acknowledgement, and from there into ClickHouse.
 
-    python -m benchmarks.spans [--requests 300] [--at-once 4]
+    python -m benchmarks.spans [--spans 50000] [--sizes 512 5] [--ways "OTLP, HTTP" ...]
 
-Runs the embedded set without beat and dashboard. While the worker is stopped, requests of 512
-spans with 12 attributes are sent over OTLP/HTTP and OTLP/gRPC: the collector's CPU up to the last
-acknowledgement is the way to the ack. Then the worker goes on until all is stored. User and
-system time of each whole process, over the spans; compare figures of one run.
+Runs the embedded set without beat and dashboard. While the worker is stopped, so many spans of 12
+attributes (for access logs: entries) are sent each way, 512 a request and 5 a request: the
+collector's CPU up to the last acknowledgement is the way to the ack, and its inverse is what one
+core acknowledges a second. Then the worker goes on until all is stored. User and system time of
+each whole process, over the spans; compare figures of one run.
 """
 
 import argparse
@@ -15,17 +16,15 @@ import random
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import grpc
 import httpx
 import psutil
 
-from benchmarks.ingest import ATTRIBUTES, SPANS, request
-from collector.frontends.otlp import PATH, URL_PATH
+from benchmarks.ingest import ATTRIBUTES, SPANS
+from benchmarks.ways import AT_ONCE, WAYS
 from collector.settings import Settings
 from collector.store.client import Store
 from launch.embedded import free_ports, process, server_specs
@@ -35,7 +34,6 @@ from migrations.rules import migrate_rules
 from tests.waiting import eventually
 
 NAMES = ("collector", "worker", "store")
-Send = Callable[[bytes], Awaitable[object]]
 
 
 class Set:
@@ -68,75 +66,57 @@ class Set:
         return float(line.split()[1])
 
 
-async def send_all(bodies: list[bytes], at_once: int, send: Send) -> None:
-    waiting = iter(bodies)
-
-    async def sender() -> None:
-        for body in waiting:
-            await send(body)
-
-    await asyncio.gather(*(sender() for _ in range(at_once)))
-
-
-async def over_http(bodies: list[bytes], at_once: int, settings: Settings) -> None:
-    async with httpx.AsyncClient(timeout=60) as client:
-
-        async def send(body: bytes) -> None:
-            headers = {"content-type": "application/x-protobuf"}
-            answer = await client.post(
-                settings.collector_url + URL_PATH, content=body, headers=headers
-            )
-            answer.raise_for_status()
-
-        await send_all(bodies, at_once, send)
+def measure(measured: Set, name: str, size: int, spans: int) -> int:
+    """Prints a line; how many were sent."""
+    way, dice = WAYS[name], random.Random(f"{name} {size}")
+    bodies = [way.write(dice, size) for _ in range(max(AT_ONCE, spans // size))]
+    count = len(bodies) * size
+    worker = measured.processes["worker"]
+    worker.send_signal(signal.SIGSTOP)
+    begun = measured.cpu_s()
+    asyncio.run(way.send(bodies, measured.settings))
+    acked = measured.cpu_s()
+    worker.send_signal(signal.SIGCONT)
+    eventually(lambda: measured.pending() == 0, timeout_s=300, every_s=0.5)
+    stored = measured.cpu_s()
+    to_ack = (acked["collector"] - begun["collector"]) / count * 1e6
+    after = "".join(f"{(stored[name] - acked[name]) / count * 1e6:11.1f}" for name in NAMES)
+    print(f"{name:18}{size:5}{to_ack:12.1f}{1e6 / to_ack:16,.0f}{after}", flush=True)
+    return count
 
 
-async def over_grpc(bodies: list[bytes], at_once: int, settings: Settings) -> None:
-    async with grpc.aio.insecure_channel(settings.grpc) as channel:
-        await send_all(bodies, at_once, channel.unary_unary(PATH))
-
-
-def measure(measured: Set, requests: int, at_once: int) -> None:
-    spans = requests * SPANS
-    print(
-        f"{'over':8}{'to the ack':>12}{'into ClickHouse: collector':>30}{'worker':>10}{'store':>10}"
-    )
-    for name, send in (("HTTP", over_http), ("gRPC", over_grpc)):
-        now_ns = time.time_ns()
-        dice = random.Random(name)
-        bodies = [request(dice, now_ns) for _ in range(requests)]
-        worker = measured.processes["worker"]
-        worker.send_signal(signal.SIGSTOP)
-        begun = measured.cpu_s()
-        asyncio.run(send(bodies, at_once, measured.settings))
-        acked = measured.cpu_s()
-        worker.send_signal(signal.SIGCONT)
-        eventually(lambda: measured.pending() == 0, timeout_s=300, every_s=0.5)
-        stored = measured.cpu_s()
-        to_ack = (acked["collector"] - begun["collector"]) / spans * 1e6
-        after = [(stored[name] - acked[name]) / spans * 1e6 for name in NAMES]
-        print(f"{name:8}{to_ack:12.1f}{after[0]:30.1f}{after[1]:10.1f}{after[2]:10.1f}", flush=True)
-    store = Store(measured.settings.clickhouse_url)
-    ((rows, distinct),) = store.rows("SELECT count(), uniqExact(trace_id, span_id) FROM spans")
-    store.close()
-    if not rows == distinct == 2 * spans:
-        sys.exit(f"stored {rows} rows, {distinct} distinct, of {2 * spans} acknowledged")
-    print(f"{rows} spans of {ATTRIBUTES} attributes acknowledged and stored, none twice")
+def check(url: str, sent: Counter[str]) -> None:
+    """Exits when what is stored is not what was acknowledged."""
+    with Store(url) as store:
+        found = {
+            "spans": store.rows("SELECT count(), uniqExact(trace_id, span_id) FROM spans")[0],
+            "requests": store.rows("SELECT count(), count() FROM requests")[0],
+        }
+    for table, count in sent.items():
+        if found[table] != (count, count):
+            sys.exit(f"{table}: rows and distinct ones {found[table]}, of {count} acknowledged")
+        print(f"{count} of {table} acknowledged and stored, none twice")
 
 
 def main() -> None:
     assert __doc__ is not None
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--requests", type=int, default=300, help="of 512 spans, for each transport"
-    )
-    parser.add_argument("--at-once", type=int, default=4, help="requests in flight")
+    parser.add_argument("--spans", type=int, default=50_000, help="each way; a tenth in small ones")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[SPANS, 5], help="spans a request")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     given = parser.parse_args()
-    print("CPU-µs per span, 512 spans a request")
+    print(f"CPU-µs per span of {ATTRIBUTES} attributes, or per entry of an access log")
+    print(f"{'':18}{'each':>5}{'to the ack':>12}{'acked/s a core':>16}", end="")
+    print("".join(f"{title:>11}" for title in ("collector", "worker", "store")))
     with tempfile.TemporaryDirectory() as directory:
         measured = Set(Path(directory))
         try:
-            measure(measured, given.requests, given.at_once)
+            sent: Counter[str] = Counter()
+            for size in given.sizes:
+                spans = given.spans if size >= SPANS else given.spans // 10
+                for name in given.ways:
+                    sent[WAYS[name].table] += measure(measured, name, size, spans)
+            check(measured.settings.clickhouse_url, sent)
         finally:
             measured.supervisor.stop()
 
