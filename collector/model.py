@@ -40,6 +40,28 @@ class TraceSearch(NamedTuple):
     attributes: tuple[tuple[str, str | None], ...] = ()
 
 
+class LogSearch(NamedTuple):
+    """What a log record must be. "" and 0: any.
+
+    `text`: contained in its body, whatever the case of ASCII letters. `min_severity`: OTLP's
+    SeverityNumber. `attributes`: as a TraceSearch's.
+    """
+
+    service: str = ""
+    min_severity: int = 0
+    trace_id: str = ""  # 32 hex digits
+    text: str = ""
+    attributes: tuple[tuple[str, str | None], ...] = ()
+
+
+class LogPlace(NamedTuple):
+    """Where a page of log records ended: at this time and hash, with so many that have both."""
+
+    at_ns: int
+    hash: int
+    shown: int
+
+
 @dataclass(frozen=True)
 class Report:
     """A body as received (decompressed) with what the decoder must know beside it."""

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from collector.model import TraceSearch
+from collector.model import LogPlace, LogSearch, TraceSearch
 from collector.store.client import Store
 from collector.store.queries.latency import latency
+from collector.store.queries.logs import NEWEST as NEWEST_LOG
+from collector.store.queries.logs import logs, place_after
 from collector.store.queries.operations import operations
 from collector.store.queries.service_graph import Edge, service_graph
 from collector.store.queries.services import services
@@ -15,6 +17,7 @@ from collector.times import rfc3339
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
+SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")  # four numbers each, from 1
 
 
 class Questions:
@@ -89,6 +92,36 @@ class Questions:
             "next": (last.at_ns, last.trace_id) if last else None,
         }
 
+    def logs(
+        self,
+        start_ns: int,
+        end_ns: int,
+        wanted: LogSearch,
+        limit: int,
+        after: LogPlace | None = None,
+    ) -> dict[str, Any]:
+        """One page; `next` is the place of the next one, None at the end."""
+        begin = after or NEWEST_LOG
+        page = logs(self._store, start_ns, end_ns, wanted, limit, begin)
+        listed = [
+            {
+                **record._asdict(),
+                "time": rfc3339(record.at_ns),
+                "time_ns": record.at_ns,
+                "severity": severity_name(record.severity),
+                "severity_number": record.severity,
+                "attributes": dict(record.attributes),
+                "resource": dict(record.resource),
+            }
+            for record in page.records
+        ]
+        return {
+            "logs": listed,
+            "total": page.total,
+            "total_is_exact": page.exact,
+            "next": place_after(page.records, begin) if len(listed) == limit else None,
+        }
+
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
         """Empty when there is none."""
         return [
@@ -113,6 +146,11 @@ def sums(edges: Sequence[Edge]) -> dict[str, float]:
         "errors": sum(edge.errors for edge in edges),
         "denied": sum(edge.denied for edge in edges),
     }
+
+
+def severity_name(number: int) -> str:
+    """Of OTLP's SeverityNumber; "" when none was told."""
+    return SEVERITIES[min((number - 1) // 4, len(SEVERITIES) - 1)] if number else ""
 
 
 def named(names: Sequence[str], number: int) -> str:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from collector.errors import StoreError
 from collector.frontends.problems import Problem
-from collector.model import TraceSearch
+from collector.model import LogPlace, LogSearch, TraceSearch
 from collector.times import from_rfc3339
 
 SECOND_NS = 1_000_000_000
@@ -45,6 +45,14 @@ class Asker(Protocol):
         wanted: TraceSearch,
         limit: int,
         before: tuple[int, str] | None = None,
+    ) -> dict[str, Any]: ...
+    def logs(
+        self,
+        start_ns: int,
+        end_ns: int,
+        wanted: LogSearch,
+        limit: int,
+        after: LogPlace | None = None,
     ) -> dict[str, Any]: ...
     def trace(self, trace_id: str) -> list[dict[str, Any]]: ...
 

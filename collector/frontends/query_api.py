@@ -5,6 +5,8 @@ Everything is asked of a window: the last `minutes`, or `from` and `to`.
 
 import base64
 import binascii
+import struct
+from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -17,16 +19,35 @@ from collector.frontends.query_models import (
     EdgeAnswer,
     GraphAnswer,
     LatencyAnswer,
+    LogsAnswer,
     OperationAnswer,
     ServiceAnswer,
     SpanAnswer,
     TracesAnswer,
 )
-from collector.model import TraceSearch
+from collector.model import LogPlace, LogSearch, TraceSearch
 
 MAX_ATTRIBUTE = 4096
+LOG_PLACE = struct.Struct(">qQI")
 Limit = Annotated[int, Query(ge=1, le=1000, description="at most so many")]
 Service = Annotated[str, Query(max_length=512, description="empty: any")]
+
+
+Attributes = Annotated[
+    list[str] | None,
+    Query(max_length=16, description="key=value of it or its resource; or only key"),
+]
+Cursor = Annotated[str, Query(max_length=128, description="`next` of the last page")]
+
+
+class Severity(StrEnum):
+    """The least of OTLP's severity numbers that have the name."""
+
+    TRACE, DEBUG, INFO, WARN, ERROR, FATAL = "trace", "debug", "info", "warn", "error", "fatal"
+
+    @property
+    def number(self) -> int:
+        return 1 + 4 * list(Severity).index(self)
 
 
 def query_router(ask: Asker) -> APIRouter:
@@ -73,12 +94,9 @@ def query_router(ask: Asker) -> APIRouter:
         min_duration_ms: Annotated[float, Query(ge=0, le=1e12)] = 0,
         max_duration_ms: Annotated[float, Query(ge=0, le=1e12, description="0: any")] = 0,
         errors: Annotated[bool, Query(description="only of spans that failed")] = False,
-        attribute: Annotated[
-            list[str] | None,
-            Query(max_length=16, description="key=value of a span or its resource; or only key"),
-        ] = None,
+        attribute: Attributes = None,
         limit: Limit = 20,
-        cursor: Annotated[str, Query(max_length=128, description="`next` of the last page")] = "",
+        cursor: Cursor = "",
     ) -> dict[str, Any]:
         """Traces that have a span of this kind, the newest first, page by page."""
         wanted = TraceSearch(
@@ -92,6 +110,35 @@ def query_router(ask: Asker) -> APIRouter:
         before = read_cursor(cursor) if cursor else None
         found = await answered(ask.traces, *asked, wanted, limit, before)
         return {**found, "next": write_cursor(*found["next"]) if found["next"] else None}
+
+    @api.get("/logs", response_model=LogsAnswer)
+    async def logs(
+        asked: Asked,
+        service: Service = "",
+        severity: Annotated[
+            Severity | None, Query(description="at least so severe; else any, and none")
+        ] = None,
+        trace_id: Annotated[
+            str, Query(max_length=32, description="16 or 32 hex digits; empty: any")
+        ] = "",
+        text: Annotated[
+            str, Query(max_length=1024, description="in the body; ASCII letters in either case")
+        ] = "",
+        attribute: Attributes = None,
+        limit: Limit = 100,
+        cursor: Cursor = "",
+    ) -> dict[str, Any]:
+        """Log records of this kind, the newest first, page by page."""
+        wanted = LogSearch(
+            service,
+            severity.number if severity else 0,
+            trace_id_of(trace_id) if trace_id else "",
+            text,
+            tuple(map(attribute_of, attribute or ())),
+        )
+        after = read_log_cursor(cursor) if cursor else None
+        found = await answered(ask.logs, *asked, wanted, limit, after)
+        return {**found, "next": write_log_cursor(found["next"]) if found["next"] else None}
 
     @api.get(
         "/trace/{trace_id}",
@@ -119,15 +166,40 @@ def attribute_of(text: str) -> tuple[str, str | None]:
 
 
 def write_cursor(at_ns: int, trace_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{at_ns}.{trace_id}".encode()).decode().rstrip("=")
+    return to_base64(f"{at_ns}.{trace_id}".encode())
 
 
 def read_cursor(text: str) -> tuple[int, str]:
     try:
-        padded = text + "=" * (-len(text) % 4)
-        at_ns, _, trace_id = base64.urlsafe_b64decode(padded).decode("ascii").partition(".")
+        at_ns, _, trace_id = from_base64(text).decode("ascii").partition(".")
         if not TRACE_ID.fullmatch(trace_id):
             raise Malformed("no trace id")
         return int(at_ns), trace_id
     except (ValueError, binascii.Error, Malformed) as error:
-        raise HTTPException(422, "cursor: expected `next` of an earlier page") from error
+        raise BAD_CURSOR from error
+
+
+def write_log_cursor(place: LogPlace) -> str:
+    return to_base64(LOG_PLACE.pack(*place))
+
+
+def read_log_cursor(text: str) -> LogPlace:
+    try:
+        place = LogPlace(*LOG_PLACE.unpack(from_base64(text)))
+    except (ValueError, binascii.Error, struct.error) as error:
+        raise BAD_CURSOR from error
+    if place.at_ns < 0:
+        raise BAD_CURSOR
+    return place
+
+
+BAD_CURSOR = HTTPException(422, "cursor: expected `next` of an earlier page")
+
+
+def to_base64(place: bytes) -> str:
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def from_base64(text: str) -> bytes:
+    """Raises ValueError, binascii.Error."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

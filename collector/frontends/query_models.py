@@ -84,6 +84,30 @@ class TracesAnswer(BaseModel):
     next: str | None = Field(description="cursor of the next page; null: this is the last")
 
 
+class LogAnswer(BaseModel):
+    time: str = Field(description="RFC 3339")
+    time_ns: int
+    observed_ns: int = Field(description="0: not told")
+    service: str
+    severity: str = Field(description="trace, debug, info, warn, error, fatal; empty: not told")
+    severity_number: int = Field(description="OTLP's, 1 to 24; 0: not told")
+    severity_text: str = Field(description="as the sender calls it")
+    body: str
+    event: str
+    trace_id: str = Field(description="empty: none")
+    span_id: str = Field(description="empty: none")
+    scope: str = Field(description="the logger")
+    attributes: dict[str, str]
+    resource: dict[str, str]
+
+
+class LogsAnswer(BaseModel):
+    logs: list[LogAnswer]
+    total: int = Field(description="how many there are, on all pages")
+    total_is_exact: bool = Field(description="false: there are at least so many")
+    next: str | None = Field(description="cursor of the next page; null: this is the last")
+
+
 class EventAnswer(BaseModel):
     time_ns: int
     name: str

@@ -8,13 +8,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from collector.frontends.query_api import query_router
 from collector.frontends.servicegraph import servicegraph_router
 from collector.frontends.zipkin_query import zipkin_router
+from collector.ingest import store_group
+from collector.model import Signal, Taken
 from collector.questions import Questions
 from collector.store.client import Store
 from collector.times import from_rfc3339, rfc3339
+from tests.collector.reports import log_record, logs, report, text
 from tests.collector.stored_rows import MS, SECOND, insert, request, span
 from tests.conftest import free_port
 
@@ -114,6 +118,38 @@ def test_traces_are_paged_to_their_end_and_read_whole(store, now_ns):
     asked(store, body)
 
 
+def test_logs_are_paged_to_their_end(store, now_ns):
+    """Stored by a worker, of the bytes an SDK sends."""
+    told = [
+        log_record(
+            time_unix_nano=now_ns + number,
+            severity_number=9 + 4 * (number % 3),
+            body=AnyValue(string_value=f"line {number}"),
+            trace_id=number.to_bytes(16, "big"),
+            attributes=[text("user", f"u{number}")],
+        )
+        for number in range(1, 6)
+    ]
+    store_group(store, "collector", 1, Taken([report(logs(*told), Signal.OTLP_LOGS)]))
+
+    async def body(get: Get) -> None:
+        first = (await get("/logs", limit=3)).json()
+        assert (first["total"], first["total_is_exact"]) == (5, True)
+        second = (await get("/logs", limit=3, cursor=first["next"])).json()
+        found = first["logs"] + second["logs"]
+        assert [each["body"] for each in found] == [f"line {number}" for number in (5, 4, 3, 2, 1)]
+        assert second["next"] is None
+        assert [each["severity"] for each in found] == ["error", "warn", "info", "error", "warn"]
+        (one,) = (await get("/logs", attribute="user=u4", text="LINE", severity="warn")).json()[
+            "logs"
+        ]
+        assert (one["time_ns"], one["trace_id"]) == (now_ns + 4, f"{4:032x}")
+        assert (await get("/logs", trace_id=f"{4:016x}")).json()["logs"] == [one]
+        assert (await get("/logs", severity="fatal")).json()["logs"] == []
+
+    asked(store, body)
+
+
 def test_a_window_is_minutes_or_from_and_to(store, now_ns):
     shop(store, now_ns)
 
@@ -145,6 +181,13 @@ def test_a_window_is_minutes_or_from_and_to(store, now_ns):
         ("/traces", {"cursor": "bm8"}),
         ("/traces", {"min_duration_ms": -1}),
         ("/traces", {"service": "x" * 600}),
+        ("/logs", {"severity": "loud"}),
+        ("/logs", {"trace_id": "xyz"}),
+        ("/logs", {"text": "x" * 1025}),
+        ("/logs", {"limit": 1001}),
+        ("/logs", {"cursor": "%%%"}),
+        ("/logs", {"cursor": "bm8"}),
+        ("/logs", {"cursor": "_" * 27}),
         ("/trace/xyz", {}),
         ("/trace/" + "a" * 33, {}),
     ],
@@ -166,6 +209,8 @@ def test_text_that_looks_like_sql_is_a_text(store, now_ns):
     async def body(get: Get) -> None:
         for params in ({"service": hostile}, {"operation": hostile}, {"attribute": f"a={hostile}"}):
             assert (await get("/traces", **params)).json()["total"] == 0
+        for params in ({"text": hostile}, {"service": hostile}, {"attribute": f"a={hostile}"}):
+            assert (await get("/logs", **params)).json()["total"] == 0
         assert (await get("/traces")).json()["total"] == 5
 
     asked(store, body)
