@@ -15,8 +15,21 @@ import httpx
 
 from chaos.faults import Breaker, planned
 from chaos.ledger import Ledger
+from chaos.processes import gained, strays, usage
+from chaos.proxy import Proxies
 from chaos.senders import Senders
-from chaos.verdict import Stored, disagreements, stored
+from chaos.verdict import (
+    ACCOUNTED,
+    FRESH,
+    NO_LEAKS,
+    NOTHING_LEFT,
+    Stored,
+    is_stored,
+    stored,
+    total,
+    unaccounted,
+    verdict,
+)
 from collector.errors import StoreError
 from collector.settings import Settings
 from collector.store.client import Store
@@ -26,6 +39,7 @@ LONGEST_ANSWER_S = 90.0
 LONGEST_DRAIN_S = 150.0
 LONGEST_START_S = 90.0
 LOOK_S = 0.1
+FRESH_S = 15.0  # three times what it takes on a machine that does nothing else
 PENDING = ("meshmeter_outbox_pending_requests ", "meshmeter_outbox_pending_groups ")
 QUARANTINED = ("meshmeter_outbox_quarantined_groups ",)
 
@@ -50,10 +64,16 @@ class Chaos:
     """`run` from a thread beside the supervisor's `watch`, which starts again what it breaks."""
 
     def __init__(
-        self, settings: Settings, supervisor: Supervisor, plan: Plan, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        supervisor: Supervisor,
+        proxies: Proxies,
+        plan: Plan,
+        say: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._supervisor = supervisor
+        self._proxies = proxies
         self._plan = plan
         self._say = say
         self.result: Result | None = None
@@ -72,6 +92,7 @@ class Chaos:
         ledger = Ledger()
         url = f"{self._settings.collector_url}/v1/traces"
         senders = Senders(url, ledger, self._plan.senders, self._plan.spans_per_second)
+        before = usage(self._supervisor)
         senders.start()
         try:
             done = self._break()
@@ -82,25 +103,47 @@ class Chaos:
         drained = self._until(lambda: self._counted(PENDING) == 0, LONGEST_DRAIN_S)
         drain_s = time.monotonic() - began
         with contextlib.closing(Store(self._settings.clickhouse_url)) as store:
+            fresh_s = self._fresh_s(Senders(url, ledger, 1, 1.0), store)
+            # An insert that is seen in its table may not yet be in the rollups.
+            self._until(lambda: stored(store).rolled_up, FRESH_S)
             found = stored(store)
-            faults = disagreements(ledger, found, store)
+            said = verdict(ledger, found, store)
         if not answered:
-            faults.append(
+            said[ACCOUNTED].append(
                 f"requests are not answered {LONGEST_ANSWER_S:.0f} s after the last fault"
             )
         if not drained:
-            faults.append(f"the outbox does not drain within {LONGEST_DRAIN_S:.0f} s")
+            said[NOTHING_LEFT].append(f"the outbox does not drain within {LONGEST_DRAIN_S:.0f} s")
         if quarantined := self._counted(QUARANTINED):
-            faults.append(f"{quarantined:.0f} groups are in quarantine")
-        return Result(self._report(done, ledger, found, drain_s), faults)
+            said[NOTHING_LEFT].append(f"{quarantined:.0f} groups are in quarantine")
+        said[ACCOUNTED] += unaccounted(self._metrics())
+        if fresh_s > FRESH_S:
+            said[FRESH].append(f"a span is stored {fresh_s:.1f} s after it was acknowledged")
+        said[NO_LEAKS] += gained(before, usage(self._supervisor))
+        said[NO_LEAKS] += [
+            f"process {pid} was left behind"
+            for pid in strays(self._supervisor, self._settings.data_dir)
+        ]
+        report = self._report(done, ledger, found, drain_s)
+        holds = {check: not texts for check, texts in said.items()}
+        report |= {"fresh_s": round(fresh_s, 1), "checks": holds}
+        return Result(report, [f"{check}: {text}" for check in said for text in said[check]])
+
+    def _fresh_s(self, sender: Senders, store: Store) -> float:
+        """From the acknowledgement of one more span to its being stored; LONGEST_DRAIN_S if it
+        is not."""
+        (number,) = sender.send_one()
+        began = time.monotonic()
+        self._until(lambda: is_stored(store, number), LONGEST_DRAIN_S)
+        return time.monotonic() - began
 
     def _break(self) -> Mapping[str, int]:
-        breaker = Breaker(self._supervisor, self._settings.broker_url)
+        breaker = Breaker(self._supervisor, self._proxies, self._settings.broker_url)
         done: Counter[str] = Counter()
         told_s = time.monotonic()
         for number, fault in enumerate(planned(self._plan.faults, self._plan.seed), 1):
             self._supervisor.stop_event.wait(fault.after_s)
-            if not self._until(partial(self._serves, fault.target), LONGEST_START_S):
+            if not self._until(partial(breaker.can, fault), LONGEST_START_S):
                 raise ChildFailed(f"{fault.target} is not back after {LONGEST_START_S:.0f} s")
             breaker.do(fault)
             done[str(fault)] += 1
@@ -109,11 +152,6 @@ class Chaos:
                 self._say(f"{number} of {self._plan.faults} faults: {fault}")
         breaker.close()
         return done
-
-    def _serves(self, target: str) -> bool:
-        """Whether there is something to break."""
-        child = self._supervisor.children[target]
-        return child.process.poll() is None and not child.awaited
 
     def _until(self, condition: Callable[[], bool], within_s: float) -> bool:
         deadline = time.monotonic() + within_s
@@ -125,12 +163,13 @@ class Chaos:
                 return False
         return False
 
-    def _counted(self, names: tuple[str, ...]) -> float:
-        """The sum of these metrics of the collector. Raises httpx.HTTPError."""
+    def _metrics(self) -> str:
+        """The collector's. Raises httpx.HTTPError."""
         answer = httpx.get(f"{self._settings.collector_url}/metrics", timeout=5)
-        answer.raise_for_status()
-        lines = [line for line in answer.text.splitlines() if line.startswith(names)]
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
+        return answer.raise_for_status().text
+
+    def _counted(self, names: tuple[str, ...]) -> float:
+        return total(self._metrics(), *names)
 
     def _report(
         self, done: Mapping[str, int], ledger: Ledger, found: Stored, drain_s: float

@@ -44,6 +44,13 @@ class Senders:
         self.given_up.set()
         return not any(thread.is_alive() for thread in self._threads)
 
+    def send_one(self) -> range:
+        """A request of one span, until it is answered or the others were given up."""
+        numbers = self.ledger.issue(1)
+        with httpx.Client(timeout=ANSWER_S, headers=HEADERS) as client:
+            self._send(client, numbers)
+        return numbers
+
     def _send_all(self) -> None:
         every_s = SPANS_A_REQUEST * self.count / self.spans_per_second
         with httpx.Client(timeout=ANSWER_S, headers=HEADERS) as client:

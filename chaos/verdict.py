@@ -24,6 +24,8 @@ FROM spans
 WHERE service = %(service)s
 """
 
+STORED_SPAN = "SELECT count() FROM spans WHERE span_id = %(number)s"
+
 PARAMS = {"service": SERVICE, "content": CONTENT}
 
 
@@ -37,6 +39,10 @@ class Stored:
     rollups: tuple[int, int, int]
     dead_letters: int
 
+    @property
+    def rolled_up(self) -> bool:
+        return set(self.rollups) == {self.rows}
+
 
 def stored(store: Store) -> Stored:
     """Raises StoreDown."""
@@ -44,19 +50,67 @@ def stored(store: Store) -> Stored:
     return Stored(rows, unique, damaged, (int(seconds), int(minutes), int(hours)), dead)
 
 
-def disagreements(ledger: Ledger, found: Stored, store: Store) -> list[str]:
-    """What is not as it must be, in a sentence each. Raises StoreDown."""
+MESSAGES = 'meshmeter_frontend_messages_total{protocol="otlp_http"}'
+REPORTS = 'meshmeter_reports_total{signal="otlp-traces"}'
+DROPPED = 'meshmeter_frontend_messages_dropped_total{protocol="otlp_http",'
+ABANDONED = f'{DROPPED}reason="abandoned"}}'
+
+ACKNOWLEDGED = "I1 acknowledged is stored"
+ONCE = "I2 stored once"
+AS_SENT = "I3 stored as it was sent"
+ROLLUPS = "I4 rollups count what is stored"
+NOTHING_LEFT = "I5 nothing waits, nothing was given up"
+ACCOUNTED = "I6 every message is accounted for"
+FRESH = "I7 what comes now is stored soon"
+NO_LEAKS = "I10 processes hold no more than before"
+CHECKS = (ACKNOWLEDGED, ONCE, AS_SENT, ROLLUPS, NOTHING_LEFT, ACCOUNTED, FRESH, NO_LEAKS)
+
+Verdict = dict[str, list[str]]  # by check what is not as it must be, in a sentence each
+
+
+def verdict(ledger: Ledger, found: Stored, store: Store) -> Verdict:
+    """By what is stored alone. Raises StoreDown."""
     numbers = {number for (number,) in store.rows(NUMBERS, PARAMS)}
-    faults = {
-        "acknowledged and not stored": len(ledger.acknowledged - numbers),
-        "stored and never sent": sum(not 0 < number <= ledger.issued for number in numbers),
-        "stored more than once": found.rows - found.unique,
-        "stored damaged": found.damaged,
-        "dead letters": found.dead_letters,
-        "sent and never acknowledged": ledger.issued - len(ledger.acknowledged),
-    }
-    said = [f"{count} spans {what}" for what, count in faults.items() if count]
+    never_sent = sum(not 0 < number <= ledger.issued for number in numbers)
+    unanswered = ledger.issued - len(ledger.acknowledged)
+    said: Verdict = {name: [] for name in CHECKS}
+    for check, count, what in (
+        (ACKNOWLEDGED, len(ledger.acknowledged - numbers), "acknowledged and not stored"),
+        (AS_SENT, never_sent, "stored and never sent"),
+        (ONCE, found.rows - found.unique, "stored more than once"),
+        (AS_SENT, found.damaged, "stored damaged"),
+        (NOTHING_LEFT, found.dead_letters, "dead letters"),
+        (ACCOUNTED, unanswered, "sent and never acknowledged"),
+    ):
+        if count:
+            said[check].append(f"{count} spans {what}")
     for grain, total in zip(("second", "minute", "hour"), found.rollups, strict=True):
         if total != found.rows:
-            said.append(f"the rollup by {grain} counts {total} spans, the table has {found.rows}")
+            told = f"the rollup by {grain} counts {total} spans, the table has {found.rows}"
+            said[ROLLUPS].append(told)
     return said
+
+
+def is_stored(store: Store, number: int) -> bool:
+    """Raises StoreDown."""
+    ((rows,),) = store.rows(STORED_SPAN, {"number": number})
+    return bool(rows)
+
+
+def total(metrics: str, *names: str) -> float:
+    """The sum of the samples whose lines begin so."""
+    lines = [line for line in metrics.splitlines() if line.startswith(names)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def unaccounted(metrics: str) -> list[str]:
+    """A collector's own count since it started: each message is in the outbox or was dropped.
+
+    One that its sender gave up may be both.
+    """
+    messages, reports = total(metrics, MESSAGES), total(metrics, REPORTS)
+    dropped, abandoned = total(metrics, DROPPED), total(metrics, ABANDONED)
+    if 0 <= reports + dropped - messages <= abandoned:
+        return []
+    told = f"{messages:.0f} messages are {reports:.0f} in the outbox and {dropped:.0f} dropped"
+    return [f"the collector counts that {told}"]

@@ -7,13 +7,15 @@ are in the HTTP client and in the store's connection; /metrics of one process is
 import gc
 import hmac
 import logging
+import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
-from celery import Celery
+from celery import Celery, signals
 from celery.platforms import SecurityWarning
 from prometheus_client import Counter, Gauge
 
@@ -46,31 +48,65 @@ SETTLED = Counter("meshmeter_settled_minutes", "minutes whose edges were made of
 UNSETTLED = Gauge("meshmeter_unsettled_minutes", "minutes left open when the last were settled")
 
 CONCURRENCY = 2
-SILENT_S = 30.0
 YOUNG_OBJECTS = 100_000  # that are made before Python looks for cycles among them
+SILENT_S = 10.0  # two heartbeats
+LOOK_S = 1.0
+STOPPED = 75  # EX_TEMPFAIL: start me again
 
 
 class Pulse:
-    """When a message last came. A consumer may stop without an error (celery#10302)."""
+    """When a message was last taken or in hand. A consumer may stop without an error
+    (celery#10302)."""
 
     def __init__(self, waiting: Callable[[], int], clock: Callable[[], float] = time.monotonic):
         self._waiting = waiting
         self._clock = clock
         self._last_s = clock()
+        self._in_hand = 0
+        self._lock = threading.Lock()
 
-    def beat(self) -> None:
-        self._last_s = self._clock()
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Around the work for one message."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
 
     def trouble(self) -> str:
         """Heartbeats go round among workers: silence is trouble only while messages wait."""
-        silent_s = self._clock() - self._last_s
-        if silent_s <= SILENT_S:
-            return ""
         try:
-            waiting = self._waiting()
+            return self.stopped()
         except BrokerDown as error:
-            return f"no heartbeat for {silent_s:.0f} s; the broker does not answer: {error}"
-        return f"no heartbeat for {silent_s:.0f} s while {waiting} messages wait" if waiting else ""
+            return f"no message for {self._silent_s():.0f} s; the broker does not answer: {error}"
+
+    def stopped(self) -> str:
+        """Why it must be taken that nothing more will be consumed, "" when it need not. Raises
+        BrokerDown when that cannot be told."""
+        silent_s = self._silent_s()
+        if self._in_hand or silent_s <= SILENT_S:
+            return ""
+        waiting = self._waiting()
+        return f"no message for {silent_s:.0f} s while {waiting} messages wait" if waiting else ""
+
+    def _silent_s(self) -> float:
+        return self._clock() - self._last_s
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._in_hand += more
+            self._last_s = self._clock()
+
+
+def end_when_stopped(pulse: Pulse, ended: threading.Event) -> None:
+    """Looks until `ended`. A consumer that has stopped is past a clean end, and nothing is in its
+    hands: the process ends at once, and whoever supervises it starts it again."""
+    while not ended.wait(LOOK_S):
+        with suppress(BrokerDown):
+            if why := pulse.stopped():
+                log.critical("The consumer has stopped; this worker ends", extra={"why": why})
+                os._exit(STOPPED)
 
 
 def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> None:
@@ -80,16 +116,16 @@ def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> No
 
     @app.task(name=HEARTBEAT)  # type: ignore[untyped-decorator]
     def heartbeat() -> None:
-        pulse.beat()
-        HEARTBEATS.inc()
+        with pulse.taken():
+            HEARTBEATS.inc()
 
     @app.task(name=SETTLE)  # type: ignore[untyped-decorator]
     def settle_edges() -> None:
-        pulse.beat()
         if not settling.acquire(blocking=False):
             return  # what is open then is settled the next time
         try:
-            done = settle(store, time.time_ns())
+            with pulse.taken():
+                done = settle(store, time.time_ns())
             SETTLED.inc(done.minutes)
             UNSETTLED.set(done.left)
         except CollectorError as error:
@@ -99,14 +135,14 @@ def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> No
 
     @app.task(name=INGEST)  # type: ignore[untyped-decorator]
     def ingest_group(collector_url: str, collector_id: str, group: int, signed: str) -> None:
-        pulse.beat()
         token = settings.internal_token
         if not hmac.compare_digest(signed, signature(token, collector_url, collector_id, group)):
             log.error("A message is not signed with the internal token", extra={"group": group})
             return
         groups = HttpGroups(client, collector_url, collector_id, token)
         try:
-            ingest(groups, store, collector_id, group)
+            with pulse.taken():
+                ingest(groups, store, collector_id, group)
         except Unready as error:
             # Nobody to tell: the group's lease ends, and it is sent again.
             log.warning("A collector is away", extra={"group": group, "error": str(error)})
@@ -137,9 +173,18 @@ def run_worker(settings: Settings) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    ended = threading.Event()
+    watchdog = threading.Thread(target=end_when_stopped, args=(pulse, ended), daemon=True)
+
+    def consuming(**_kwargs: object) -> None:
+        with pulse.taken():
+            watchdog.start()
+
+    signals.worker_ready.connect(consuming)
     try:
         worker.start()
     finally:
+        ended.set()
         health.shutdown()
         health.server_close()
         store.close()

@@ -47,6 +47,7 @@ class Child:
     process: subprocess.Popen[bytes]
     started_s: float
     restarts: int = 0
+    away_until_s: float = 0.0  # it is not to be started again before
     pause_s: float = FIRST_PAUSE_S
     again_s: float | None = None  # when it is to be started again, once it has ended
     awaited: bool = False  # started again, and not yet ready
@@ -65,6 +66,7 @@ class Supervisor:
     look_s: float = 5.0  # between two questions whether a child is stuck
     stop_event: threading.Event = field(default_factory=threading.Event)
     children: dict[str, Child] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # variables, by child
 
     def add(self, specs: Sequence[ChildSpec]) -> None:
         """Starts them side by side; returns when every one is ready.
@@ -89,6 +91,10 @@ class Supervisor:
             for child in self.children.values():
                 self._look_after(child)
 
+    def keep_away(self, name: str, seconds: float) -> None:
+        """Should it end within that time, it is started again after it."""
+        self.children[name].away_until_s = time.monotonic() + seconds
+
     def stop(self) -> None:
         """Ends the children in reverse order: SIGTERM, then after `stop_s` SIGKILL."""
         self.stop_event.set()
@@ -109,7 +115,7 @@ class Supervisor:
         with self.log_path(spec.name).open("ab") as log:
             return subprocess.Popen(
                 spec.argv,
-                env=dict(self.environ),
+                env={**self.environ, **self.own.get(spec.name, {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -166,7 +172,8 @@ class Supervisor:
             f"{child.spec.name} ended with code {code}; starting it again in {child.pause_s:.1f} s"
             + (f": {last}" if last else "")
         )
-        child.again_s, child.awaited = now_s + child.pause_s, False
+        child.again_s = max(now_s + child.pause_s, child.away_until_s)
+        child.awaited = False
         child.pause_s = min(self.longest_pause_s, child.pause_s * 2)
 
     def _tail(self, child: Child) -> str:

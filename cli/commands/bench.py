@@ -35,11 +35,13 @@ def chaos(
         typer.Option(help="where everything is kept; default: a directory removed afterwards"),
     ] = None,
 ) -> None:
-    """Kill, pause and end the processes of a meshmeter while it is used, and count what it stored.
+    """Break the processes of a meshmeter and what connects them while it is used.
 
-    Spans that were acknowledged must be stored, each exactly once and as it was sent, and the
-    rollups must count the same. Ends with exit code 1 when they do not.
+    Spans that were acknowledged must be stored, each exactly once and as it was sent, the rollups
+    must count the same, and nothing may be left of a fault. Ends with exit code 1
+    when it is not so.
     """
+    from chaos.links import environs, proxies_of
     from chaos.run import Chaos, Plan, watched, written
     from collector.settings import PREFIX, Settings
     from launch.embedded import free_ports, start, supervise
@@ -51,14 +53,16 @@ def chaos(
     directory = data_dir or Path(tempfile.mkdtemp(prefix="meshmeter-chaos-"))
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     settings = free_ports(Settings(), directory)
+    proxies = proxies_of(settings)
     supervisor = supervise(settings, environ, say)
     supervisor.longest_pause_s = 1.0
+    supervisor.own = environs(settings, proxies)
     stop_on_signals(supervisor.stop_event)
     code = 1
     try:
         start(supervisor, settings, environ)
         plan = Plan(faults, seed, senders, spans_per_second)
-        result = watched(Chaos(settings, supervisor, plan, say), supervisor)
+        result = watched(Chaos(settings, supervisor, proxies, plan, say), supervisor)
     except KeyboardInterrupt:
         say("stopped before the end: there is no report")
     except ChildFailed as error:
@@ -75,8 +79,44 @@ def chaos(
         code = 1 if result.faults else 0
     finally:
         supervisor.stop()
+        proxies.close()
     if data_dir is None and code == 0:
         shutil.rmtree(directory, ignore_errors=True)
     else:
         say(f"the data and logs are kept in {directory.absolute()}")
     exit_code(code)
+
+
+@app.command()
+def powercut(
+    cuts: Annotated[int, typer.Option(min=1, help="how many times the power is cut")] = 20,
+    report: Annotated[
+        Path | None, typer.Option(help="write what was counted there, as JSON")
+    ] = None,
+) -> None:
+    """Cut the power under an outbox, and look whether what it acknowledged is on the disk.
+
+    Needs root and loop mounts: the disk is an image file. Ends with exit code 1 when anything is
+    lost, and 2 when nothing can be mounted.
+    """
+    import json
+
+    from chaos import powercut as rig
+
+    with tempfile.TemporaryDirectory(prefix="meshmeter-powercut-") as directory:
+        try:
+            found = list(rig.cuts(cuts, Path(directory), say))
+        except rig.CannotMount as error:
+            say(f"power cannot be cut here: {error}")
+            raise typer.Exit(2) from error
+    text = json.dumps({
+        "cuts": len(found),
+        "acknowledged": sum(cut.acknowledged for cut in found),
+        "lost": sum(cut.lost for cut in found),
+        "cuts_that_lost": sum(cut.lost > 0 for cut in found),
+    }) + "\n"  # fmt: skip
+    if report is None:
+        print(text, end="")
+    else:
+        report.write_text(text)
+    exit_code(1 if any(cut.lost for cut in found) else 0)

@@ -17,15 +17,20 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 
 WAITING = "SELECT id, size, signal, identity, items FROM requests WHERE id > ? ORDER BY id"
 
+# A lease that ends later than any can was given before the clock was set back.
 DUE = """
 SELECT id, requests, bytes, sends, attempts, failure
 FROM groups
-WHERE state = 0 AND lease_until_s <= ?
+WHERE state = 0 AND (lease_until_s <= ?1 OR lease_until_s > ?1 + 600)
 ORDER BY id
 """
 
 # Those with a fault of their own wait out their lease without keeping others from being sent.
-IN_FLIGHT = "SELECT count(*) FROM groups WHERE state = 0 AND lease_until_s > ? AND failure = ''"
+IN_FLIGHT = """
+SELECT count(*)
+FROM groups
+WHERE state = 0 AND lease_until_s > ?1 AND lease_until_s <= ?1 + 600 AND failure = ''
+"""
 
 ONE = "SELECT id, requests, bytes, sends, attempts FROM groups WHERE id = ?"
 
@@ -43,6 +48,7 @@ SELECT
     OR EXISTS (SELECT 1 FROM requests WHERE id > ({FROZEN_UP_TO}))
 """  # noqa: S608 (made of a constant)
 
+MOST_UNTAKEN = 2  # for this many sendings does the lease of a group that nobody took grow
 NO_ANSWER = "a worker took it and was not heard of again"
 
 
@@ -142,9 +148,11 @@ def lease(
     terms: Terms,
 ) -> Group:
     group, requests, size, sends, attempts = row
+    # One that nobody took waits in a queue or was lost with one: that is soon found out.
+    lease_s = terms.lease_s(max(attempts, min(sends, MOST_UNTAKEN)))
     connection.execute(
         "UPDATE groups SET sends = sends + 1, lease_until_s = ?, failure = ? WHERE id = ?",
-        (now_s + terms.lease_s(sends), failure, group),
+        (now_s + lease_s, failure, group),
     )
     return Group(group, requests, size, sends + 1, attempts)
 

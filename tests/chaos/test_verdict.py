@@ -1,16 +1,23 @@
 """The verdict must see every way in which data can be lost, doubled or damaged."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
-from chaos.faults import EVERY, Kind, planned
+from chaos.faults import EVERY, planned
 from chaos.ledger import CONTENT, NAME, SERVICE, Ledger, content_of, request_of
-from chaos.verdict import disagreements, stored
+from chaos.processes import MIB, Usage, gained, strays
+from chaos.verdict import stored, unaccounted, verdict
 from collector.decoders import decode_group
 from collector.model import Report, Signal
 from collector.store.client import Store
+from launch.supervisor import Supervisor
 from tests.collector.stored_rows import insert, span
+from tests.waiting import eventually
 
 HOURLY = "the rollup by hour counts"
 
@@ -32,7 +39,7 @@ def put(store: Store, *numbers: int, content: str = "") -> None:
 
 
 def said(store: Store, ledger: Ledger) -> list[str]:
-    return disagreements(ledger, stored(store), store)
+    return [text for texts in verdict(ledger, stored(store), store).values() for text in texts]
 
 
 def test_what_was_acknowledged_and_stored_once_is_right(store):
@@ -75,6 +82,44 @@ def test_a_rollup_that_counts_otherwise_is_said(store):
     assert said(store, ledger_of(2)) == [f"{HOURLY} 0 spans, the table has 2"]
 
 
+COUNTED = """
+meshmeter_frontend_messages_total{protocol="otlp_http"} 9.0
+meshmeter_frontend_messages_total{protocol="als"} 4.0
+meshmeter_reports_total{signal="otlp-traces"} 6.0
+meshmeter_frontend_messages_dropped_total{protocol="otlp_http",reason="overloaded"} 2.0
+"""
+GIVEN_UP = 'meshmeter_frontend_messages_dropped_total{protocol="otlp_http",reason="abandoned"} '
+
+
+def test_a_message_that_is_nowhere_is_said():
+    assert unaccounted(COUNTED + GIVEN_UP + "1.0") == []
+    assert unaccounted(COUNTED + GIVEN_UP + "0.0") == [
+        "the collector counts that 9 messages are 6 in the outbox and 2 dropped"
+    ]
+
+
+def test_a_message_given_up_by_its_sender_may_be_in_the_outbox():
+    assert unaccounted(COUNTED + GIVEN_UP + "2.0") == []
+    assert unaccounted(COUNTED.replace("6.0", "8.0") + GIVEN_UP + "0.0") != []
+
+
+def test_what_a_process_gained_is_said():
+    before = {"worker": Usage(20, 5, 100 * MIB)}
+    assert gained(before, {"worker": Usage(30, 6, 150 * MIB)}) == []
+    assert len(gained(before, {"worker": Usage(200, 50, 900 * MIB)})) == 3
+
+
+def test_a_process_that_nobody_looks_after_is_found(tmp_path):
+    environ = {**os.environ, "MESHMETER_DATA_DIR": str(tmp_path)}
+    watched = Supervisor(environ, tmp_path / "logs", say=str)
+    code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]])"
+    forever = "import signal; signal.pause()"
+    subprocess.run([sys.executable, "-c", code, forever], env=environ, check=True)
+    (stray,) = eventually(lambda: strays(watched, tmp_path))
+    os.kill(stray, signal.SIGKILL)
+    eventually(lambda: not strays(watched, tmp_path))
+
+
 def test_a_request_becomes_the_rows_the_verdict_looks_for(store):
     ledger = Ledger()
     numbers = ledger.issue(5)
@@ -91,7 +136,7 @@ def test_a_plan_breaks_everything_in_every_way_and_is_the_same_for_a_seed():
     assert plan == list(planned(60, seed=5))
     assert plan != list(planned(60, seed=6))
     assert any(fault.after_s == 0 for fault in plan)
-    assert all(fault.pause_s > 0 for fault in plan if fault.kind is Kind.PAUSE)
+    assert all(fault.lasts_s > 0 for fault in plan)
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -177,6 +177,32 @@ def test_a_group_with_a_fault_leaves_its_place_to_others(outbox):
     assert lease(outbox, window=1) == [good]
 
 
+def test_a_group_is_sent_again_after_the_clock_was_set_back(outbox, clock):
+    append(outbox, report(b"one"))
+    (sent,) = outbox.hand_out(terms(), limit=16, ripe=True)[0]
+    clock.now_s -= 3600
+    (again,) = outbox.hand_out(terms(), limit=16, ripe=True)[0]
+    assert (again.id, again.sends) == (sent.id, 2)
+    assert outbox.hand_out(terms(), limit=16, ripe=True) == ([], [])
+
+
+def test_a_lease_grows_with_the_times_a_worker_took_the_group_and_else_little(outbox, clock):
+    grown: list[int] = []
+
+    def lease_s(times: int) -> float:
+        grown.append(times)
+        return 10.0
+
+    growing = replace(terms(), lease_s=lease_s)
+    append(outbox, report(b"one"))
+    for taken in (False, False, False, False, True, True, True, True):
+        (group,) = outbox.hand_out(growing, limit=16, ripe=True)[0]
+        if taken:
+            outbox.begin_attempt(group.id)
+        clock.now_s += 11
+    assert grown == [0, 1, 2, 2, 2, 2, 2, 3]
+
+
 def test_done_counts_once_and_a_done_group_is_not_taken_again(outbox):
     append(outbox, report(b"one"))
     group = outbox.freeze_group(MIB)

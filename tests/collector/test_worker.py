@@ -1,6 +1,8 @@
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import httpx
@@ -104,9 +106,27 @@ def test_silence_is_trouble_only_while_messages_wait():
     now_s[0] = 31
     assert pulse.trouble() == ""
     waiting[0] = 3
-    assert pulse.trouble() == "no heartbeat for 31 s while 3 messages wait"
-    pulse.beat()
+    assert pulse.trouble() == "no message for 31 s while 3 messages wait"
+    with pulse.taken():
+        now_s[0] = 95
+        assert pulse.trouble() == ""  # one that takes long is in hand
     assert pulse.trouble() == ""
+    now_s[0] = 106
+    assert pulse.trouble() == "no message for 11 s while 3 messages wait"
+
+
+ENDING = """
+import threading
+from collector.worker import Pulse, end_when_stopped
+now_s = iter(range(0, 10_000, 4))
+end_when_stopped(Pulse(lambda: 3, clock=lambda: next(now_s)), threading.Event())
+"""
+
+
+def test_a_worker_whose_consumer_has_stopped_ends_to_be_started_again():
+    ended = subprocess.run([sys.executable, "-c", ENDING], capture_output=True, text=True)
+    assert ended.returncode == 75
+    assert "The consumer has stopped" in ended.stderr
 
 
 def test_silence_of_the_broker_is_told():
@@ -116,7 +136,7 @@ def test_silence_of_the_broker_is_told():
     now_s = [0.0]
     pulse = Pulse(away, clock=lambda: now_s[0])
     now_s[0] = 45
-    assert pulse.trouble() == "no heartbeat for 45 s; the broker does not answer: refused"
+    assert pulse.trouble() == "no message for 45 s; the broker does not answer: refused"
 
 
 def test_beat_sends_heartbeats_the_worker_takes_and_both_stop_when_told(

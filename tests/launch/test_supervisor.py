@@ -173,3 +173,22 @@ def test_children_end_with_a_killed_supervisor(tmp_path):
             not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
         )
     )
+
+
+def test_a_child_may_be_kept_away_and_have_variables_of_its_own(tmp_path):
+    said: list[str] = []
+    held = supervisor(tmp_path, said)
+    held.own = {"one": {"OWN": "told"}}
+    code = "import os; print(os.environ['OWN'], flush=True);" + FOREVER
+    held.add([ChildSpec("one", python(code), always_ready)])
+    eventually(lambda: held.log_path("one").read_text() == "told\n")
+    held.keep_away("one", 600)
+    held.children["one"].process.kill()
+    watcher = threading.Thread(target=held.watch)
+    watcher.start()
+    try:
+        eventually(lambda: held.children["one"].again_s)
+        assert held.children["one"].again_s > held.children["one"].started_s + 500
+    finally:
+        held.stop()
+        watcher.join()
