@@ -9,7 +9,7 @@ Sources: envoy/service/auth/v3/external_auth.proto, attribute_context.proto
 import ipaddress
 from _collections_abc import dict_keys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -54,6 +54,15 @@ def context_protocol(context: Context) -> str:
     return "grpc" if kind.startswith("application/grpc") else "http"
 
 
+def request_time(context: Context) -> datetime | str:
+    if not context.request.HasField("time"):
+        return ""
+    try:
+        return context.request.time.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):  # beyond every year
+        return ""
+
+
 # An empty answer is an absent attribute: proto3 cannot tell them apart.
 READERS: Mapping[str, Reader] = {
     "source.service": lambda it: it.source.service,
@@ -78,9 +87,7 @@ READERS: Mapping[str, Reader] = {
     "request.useragent": lambda it: it.request.http.headers.get("user-agent", ""),
     "request.referer": lambda it: it.request.http.headers.get("referer", ""),
     "request.size": lambda it: max(it.request.http.size, 0),  # -1: not known
-    "request.time": lambda it: (
-        it.request.time.ToDatetime(tzinfo=UTC) if it.request.HasField("time") else ""
-    ),
+    "request.time": request_time,
 }
 
 

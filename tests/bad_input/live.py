@@ -48,17 +48,19 @@ class LiveCollector:
             **(elsewhere | settings),
         )
         self.url = f"http://{self.settings.http}"
+        self.log = data_dir / "collector.log"
         self.good: list[bytes] = []  # bodies acknowledged
         migrate_rules(self.settings.rules_url)
         self.start()
 
     def start(self) -> None:
         """Also again, after a kill: on the same ports, with the same data."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "collector"],
-            env=os.environ | self.settings.to_environ(),
-            stderr=subprocess.DEVNULL,
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cli", "collector"],
+                env=os.environ | self.settings.to_environ(),
+                stderr=log,
+            )
         eventually(self.ready, timeout_s=60)
         self.channel = grpc.insecure_channel(self.settings.grpc)
 

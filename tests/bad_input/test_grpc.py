@@ -1,18 +1,22 @@
 """gRPC calls that are wrong: the exact code, a message that helps, and nothing else lost."""
 
 import re
+import time
 
 import grpc
 import httpx
 import pytest
 
+from collector.decoders import decode_group
 from collector.frontends import als, envoy_ext_authz, envoy_rls, otlp
+from collector.model import Report, Signal
 from collector.proto import envoy_pb2 as pb
 from collector.transport.framing import frame
+from collector.transport.metadata import Metadata
 from collector.transport.status import StatusCode
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
-from tests.collector.messages import http_logs, identifier
+from tests.collector.messages import http_entry, http_logs, identifier
 
 Code = grpc.StatusCode
 GZIP, DEFLATE = grpc.Compression.Gzip, grpc.Compression.Deflate
@@ -124,6 +128,51 @@ def test_an_access_log_of_nobody_ends_its_stream(collector: LiveCollector) -> No
     assert refused.value.code() is Code.FAILED_PRECONDITION
     assert re.search("first message .* no identifier", refused.value.details())
     assert counters.moved("frontend_messages_dropped", protocol="als", reason="unidentified") == 1
+
+
+def test_an_access_log_of_another_ends_its_stream(collector: LiveCollector) -> None:
+    counters = collector.counters()
+    both = [http_logs("/1", sender=identifier(node)) for node in ("b-1.default", "c-1.default")]
+    with pytest.raises(grpc.RpcError) as refused:
+        collector.channel.stream_unary(als.PATH)(iter(both), timeout=20)
+    assert refused.value.code() is Code.FAILED_PRECONDITION
+    assert "identifier changed" in refused.value.details()
+    assert counters.moved("frontend_messages_dropped", protocol="als", reason="unidentified") == 1
+    assert counters.moved("reports", signal="als") == 1
+
+
+def test_odd_entries_of_an_access_log_are_taken_and_told_apart_by_the_worker(
+    collector: LiveCollector,
+) -> None:
+    counters = collector.counters()
+    message = pb.StreamAccessLogsMessage(identifier=identifier())
+    timeless, unknown = http_entry("/timeless"), http_entry("/unknown")
+    timeless.common_properties.ClearField("start_time")
+    unknown.request.request_method = 99  # type: ignore[assignment]
+    unknown.response.response_code.value = 2**32 - 1
+    message.http_logs.log_entry.extend([timeless, unknown])
+    body = message.SerializeToString()
+    collector.channel.stream_unary(als.PATH)(iter([body]), timeout=20)
+    assert counters.moved("frontend_items", protocol="als") == 2
+    decoded = decode_group([Report(Signal.ALS, body, time.time_ns())], 1)
+    assert [letter.reason for letter in decoded.dead] == ["no_time"]
+    assert decoded.counts == {"requests": 1, "dead_letters": 1}
+    assert decoded.tables["requests"]["method"] == ["99"]
+
+
+def test_headers_a_client_made_up_name_nobody(collector: LiveCollector) -> None:
+    request = pb.CheckRequest()
+    claims = {
+        "x-istio-attributes": "source.principal",
+        "x-forwarded-client-cert": "URI=spiffe://mesh/ns/default/sa/admin",
+        "source.principal": "admin",
+        "source.service": "admin",
+    }
+    request.attributes.request.http.headers.update(claims)
+    said = envoy_ext_authz.ContextValues(request.attributes, Metadata({}))
+    assert not any(name.startswith("source.") for name in said)
+    answer = collector.call(envoy_ext_authz.PATH, request.SerializeToString())
+    assert pb.CheckResponse.FromString(answer).HasField("ok_response")
 
 
 def test_an_access_log_goes_on_after_a_message_that_cannot_be_read(

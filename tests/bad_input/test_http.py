@@ -62,6 +62,16 @@ def message(answer: httpx.Response) -> str:
             ("half of JSON", bodies.JSON_TEXT[:-1], JSON, 400, "truncated", "malformed"),
             ("JSON and more", bodies.JSON_TEXT + b"{}", JSON, 400, "trailing", "malformed"),
             ("nothing as JSON", b"", JSON, 400, "Request in JSON", "malformed"),
+            (
+                "zstandard",
+                bodies.GOOD,
+                {"content-encoding": "zstd"},
+                415,
+                "'zstd' is not spoken; gzip is",
+                "unsupported",
+            ),
+            ("gzip of 65 members", gzip.compress(b"") * 65, GZIP, 400, "64 members", "malformed"),
+            ("infinity in JSON", b'{"x": -Infinity}', JSON, 400, "byte 7", "malformed"),
             ("NaN in JSON", b'{"x": NaN}', JSON, 400, "byte 6", "malformed"),
             ("JSON 2000 deep", bodies.DEEP_JSON, JSON, 400, "recursion", "malformed"),
             (
@@ -94,6 +104,7 @@ def test_a_body_that_cannot_be_read_is_refused_by_name(
     counters = collector.counters()
     answer = collector.post(body, headers)
     assert answer.status_code == status
+    assert answer.headers.get("accept-encoding") == ("gzip" if status == 415 else None)
     assert words in message(answer)
     assert counters.moved("frontend_messages", protocol="otlp_http") == 1
     assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason=reason) == 1
@@ -215,6 +226,38 @@ def test_a_log_record_that_cannot_be_right_is_told_and_the_others_are_kept(
     assert counters.moved("frontend_items_dropped", protocol="otlp_http") == 1
     signal = "otlp-logs-json" if content_type is JSON else "otlp-logs"
     assert counters.moved("reports", signal=signal) == 1
+
+
+def test_nothing_is_a_request_without_items(collector: LiveCollector) -> None:
+    counters = collector.counters()
+    answer = collector.post(b"")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="empty") == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b'"name": "\\ud800"', b'"name": "first", "name": "last"', b'"kind": 77, "later": [1]'],
+    ids=["half a character", "a name twice", "what nobody knows"],
+)
+def test_json_that_is_odd_and_can_be_read_is_taken(collector: LiveCollector, told: bytes) -> None:
+    counters = collector.counters()
+    body = as_json(ExportTraceServiceRequest.FromString(bodies.GOOD))
+    odd = body.replace(b'"name": "GET /cart"', told).replace(b'"name":"GET /cart"', told)
+    assert odd != body
+    answer = collector.post(odd, JSON)
+    assert answer.json() == {}
+    assert counters.moved("reports", signal="otlp-traces-json") == 1
+
+
+def test_what_a_sender_says_cannot_write_the_log(collector: LiveCollector) -> None:
+    """Every line of it is JSON, whatever was in a header, a path or a name."""
+    escape = b"\x1b[31m forged"
+    headers = {b"content-type": escape, b"content-encoding": escape, b"x-mesh-node": escape}
+    for path in ("/v1/traces", "/v1/%0d%0aforged", "/api/v1/rules"):
+        httpx.post(f"{collector.url}{path}", content=bodies.NOISE, headers=headers)
+    lines = collector.log.read_text().splitlines()
+    assert [json.loads(line) for line in lines]
 
 
 def test_another_method_is_told_which_one_to_use(collector: LiveCollector) -> None:

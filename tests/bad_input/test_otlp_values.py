@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 from google.protobuf.message import Message
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -56,6 +56,28 @@ def nested_span(depth: int) -> bytes:
     deep = raw(span()) + length_delimited(9, attribute)
     told = length_delimited(2, raw(span())) + length_delimited(2, deep)
     return length_delimited(1, length_delimited(2, told))
+
+
+def nested_map(depth: int) -> Span:
+    value = AnyValue(string_value="deep")
+    for _ in range(depth):
+        value = AnyValue(kvlist_value=KeyValueList(values=[KeyValue(key="k", value=value)]))
+    return span(attributes=[KeyValue(key="k", value=value)])
+
+
+def many_days() -> bytes:
+    """One each day: as many partitions as ClickHouse would refuse an insert for."""
+    return spans(*(span(start_time_unix_nano=NOW_NS - day * DAY_NS) for day in range(150)))
+
+
+def many_values() -> bytes:
+    return spans(*(span(attributes=[text("user", str(number))]) for number in range(20_000)))
+
+
+def hostile_text() -> bytes:
+    hostile = "<img src=x onerror=alert(1)>'); DROP TABLE spans -- =cmd|'/c' \x1b[31m\r\n\u202e"
+    told = span(name=hostile, attributes=[text(hostile, hostile)])
+    return traces(told, service=hostile).SerializeToString()
 
 
 def bytes_span() -> Span:
@@ -118,6 +140,18 @@ CASES = {
     "a wrong wire type": Case(otlp.TRACES, wrong_wire_type(), 1, 1, ("bad_trace_id",)),
     "a name that is not UTF-8": Case(otlp.TRACES, not_utf8()),
     "a value 60 deep": Case(otlp.TRACES, nested_span(60), 2, 0, ("unreadable",)),
+    "a map 20 deep": Case(otlp.TRACES, spans(nested_map(20))),
+    "150 days": Case(otlp.TRACES, many_days(), 150, 143, ("too_old",) * 143),
+    "a span of last week": Case(
+        otlp.TRACES, spans(span(start_time_unix_nano=NOW_NS - 8 * DAY_NS)), 1, 1, ("too_old",)
+    ),
+    "a span at the largest time": Case(
+        otlp.TRACES, spans(span(start_time_unix_nano=2**64 - 1)), 1, 1, ("in_the_future",)
+    ),
+    "20,000 values of one key": Case(otlp.TRACES, many_values(), 20_000),
+    "text that is markup, SQL, a formula and escapes": Case(otlp.TRACES, hostile_text()),
+    "the smallest integer": Case(otlp.METRICS, point(as_int=-(2**63))),
+    "the largest double": Case(otlp.METRICS, point(as_double=1.7e308)),
     "gzip of two members": Case(otlp.TRACES, two_members(), headers=GZIP),
     "a schema URL of 1 MB": Case(otlp.TRACES, with_schema_url(MIB)),
     "its own parent": Case(otlp.TRACES, spans(span(parent_span_id=span().span_id))),
