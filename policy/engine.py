@@ -93,6 +93,8 @@ class Engine:
         found = snapshot.candidates(values.get("destination.service"))
         if found.derivations:
             values, found = with_derived(snapshot, found, values, self.counts.match)
+        if found.by_values:
+            found = narrowed(found, values)
         self.counts.asked.add(found.destination)
         beside = self._gates_beside(found, values) if found.shadow_gates else ()
         refusal = (
@@ -148,7 +150,7 @@ class Engine:
     def count_alike(self, standing: Standing, requests: int) -> None:
         """Counts requests that others decided, by what is so for all of them."""
         values, snapshot = standing.asked.values, standing.asked.snapshot
-        found = snapshot.candidates(values.get("destination.service"))
+        found = narrowed(snapshot.candidates(values.get("destination.service")), values)
         alike = Counts()
         refusal = self._refusal(found, values, snapshot, (), alike.match)
         metered = () if refusal else (*found.metered, *found.shadow_metered)
@@ -176,7 +178,8 @@ class Engine:
         if snapshot is None:
             raise NoSnapshot("no rules were loaded yet")
         found = snapshot.candidates(bag.values.get("destination.service"))
-        return snapshot, *with_derived(snapshot, found, bag.values)
+        values, found = with_derived(snapshot, found, bag.values)
+        return snapshot, values, narrowed(found, values)
 
     def _id(self) -> str:
         return f"{self._prefix}-{next(self._numbers):x}"
@@ -357,6 +360,13 @@ def with_derived(
     if destination == values.get("destination.service"):
         return derived, found
     return derived, snapshot.candidates(destination)
+
+
+def narrowed(found: Candidates, values: Mapping[str, Value]) -> Candidates:
+    """Without most rules that cannot match, when there are many."""
+    while found.by_values:
+        found = found.by_values.narrow(values)
+    return found
 
 
 def matching(metered: Sequence[Metered], values: Mapping[str, Value], hits: int) -> list[Matched]:

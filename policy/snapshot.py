@@ -1,10 +1,12 @@
 """All rules in force at one moment: compiled, immutable, indexed by destination."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from policy.errors import InvalidRule
 from policy.expression import compile_match
+from policy.index import Index, Lookup, lookups_of
 from policy.kinds import AnyRule, Mode
 from policy.lists import HeldLists
 from policy.stages import Compiled, Derivation, Gate, Headers, Metered
@@ -23,6 +25,7 @@ class Candidates(NamedTuple):
     headers: tuple[Headers, ...]
     shadow_gates: tuple[Gate, ...]
     shadow_metered: tuple[Metered, ...]
+    by_values: "Index[Candidates] | None" = None  # these again, when there are many
 
 
 Service = str | None  # the destination that a rule demands; None: it may match any
@@ -47,7 +50,7 @@ class Snapshot:
         self.rules = rules
         self._by_service = grouped(rules.values()) if by_service is None else by_service
         # Filled as destinations are met, never beyond those that rules name.
-        self._merged: Merged = merged or {None: candidates("", self._by_service.get(None, ()))}
+        self._merged: Merged = merged or {None: indexed("", self._by_service.get(None, ()))}
 
     def changed(self, version: int, rules: Mapping[str, Compiled | None]) -> "Snapshot":
         """The same but for these rules: None where there is none any more."""
@@ -90,9 +93,26 @@ class Snapshot:
         named = self._by_service.get(destination) if isinstance(destination, str) else None
         if named is None:
             return self._merged[None]
-        merged = candidates(str(destination), in_order([*self._by_service.get(None, ()), *named]))
-        self._merged[destination] = merged
+        general, shared = self._by_service.get(None, ()), self._merged[None].by_values
+        lookups, always = lookups_of(named)
+        lookups = [*(shared.lookups if shared else ()), *lookups]
+        always = [*(shared.always if shared else general), *always]
+        merged = candidates(str(destination), in_order([*general, *named]))
+        self._merged[destination] = merged = with_index(merged, lookups, always)
         return merged
+
+
+def indexed(destination: str, rules: Sequence[Compiled]) -> Candidates:
+    """What is common to all destinations is indexed once, and not on a check's way."""
+    return with_index(candidates(destination, rules), *lookups_of(rules))
+
+
+def with_index(
+    found: Candidates, lookups: Sequence[Lookup], always: Sequence[Compiled]
+) -> Candidates:
+    if not lookups:
+        return found
+    return found._replace(by_values=Index(lookups, always, partial(indexed, found.destination)))
 
 
 def candidates(destination: str, rules: Iterable[Compiled]) -> Candidates:

@@ -17,7 +17,9 @@ from policy.expression.tokens import refused
 from policy.expression.typed import Apply, Attribute, Checker, Const, Lookup, Typed
 
 __all__ = [
+    "FAULTS",
     "Dimension",
+    "Equality",
     "Expression",
     "Match",
     "Reference",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 Reference = tuple[str, str | None]  # an attribute, and the key when it is a map's entry
-
+Equality = tuple[Reference, str]  # the attribute, or entry, is this text
 
 # Loading a changed set of rules reads them all, and nearly all of them are known.
 KEPT = 32_768
@@ -43,6 +45,7 @@ class Match:
     test: Callable[[Mapping[str, Value]], bool]
     reads: tuple[Reference, ...]  # every attribute it may read
     service: str | None  # matches only requests with this destination.service
+    equals: tuple[Equality, ...] = ()  # and only those of which all of these are so
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def compile_match(text: str) -> Match:
     if tree.type is not ValueType.BOOL:
         raise refused(text, tree.at, f"the expression is {tree.type}, expected {ValueType.BOOL}")
     test = generator.function(tree, otherwise=False)
-    return Match(text, test, tuple(dict.fromkeys(references(tree))), service_of(tree))
+    return Match(text, test, tuple(dict.fromkeys(references(tree))), service_of(tree), equals(tree))
 
 
 @lru_cache(maxsize=KEPT)
@@ -148,6 +151,25 @@ def service_of(tree: Typed) -> str | None:
         case Apply("==", (Const(str() as service), Attribute("destination.service"))):
             return service
     return None
+
+
+def equals(tree: Typed) -> tuple[Equality, ...]:
+    """The top conjuncts that say which text an attribute, or an entry of a map, is."""
+    match tree:
+        case Apply("&&", operands):
+            return tuple(found for operand in operands for found in equals(operand))
+        case Apply("==", (Const(str() as text, ValueType.STRING), named)):
+            pass
+        case Apply("==", (named, Const(str() as text, ValueType.STRING))):
+            pass
+        case _:
+            return ()
+    match named:
+        case Attribute(name, ValueType.STRING):
+            return (((name, None), text),)
+        case Lookup(Attribute(name), Const(str() as key)) if text:  # an absent entry is ""
+            return (((name, key), text),)
+    return ()
 
 
 def found_in(bag: Mapping[str, Any], reference: Reference) -> Any | None:

@@ -37,7 +37,7 @@ def shown(snapshot: Snapshot) -> list[tuple[str, list[list[AnyRule]]]]:
     found = map(snapshot.candidates, (None, *SERVICES, "none", 7, []))
     return [
         (destination, [[compiled.rule for compiled in stage] for stage in stages])
-        for destination, *stages in found
+        for destination, *stages, _by_values in found
     ]
 
 
