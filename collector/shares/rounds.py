@@ -144,11 +144,12 @@ class Rounds:
             self._due_s[key] = time.monotonic() + AWAY_S
             if leaving := [claim for claim in ask.claims if claim.leaving]:
                 self._leaving.setdefault(key, []).extend(leaving)
-            for bucket in self._holders.get(key, {}).values():
+            buckets = self._holders.get(key, {}).values()
+            for bucket in buckets:
                 bucket.unsettled(key)
-                touched.add(bucket)
-                if bucket.parts[key].policy is OnBackendError.LOCAL:
-                    own.setdefault(key, self._asked_here(key))
+            touched.update(buckets)
+            if any(bucket.parts[key].policy is OnBackendError.LOCAL for bucket in buckets):
+                own[key] = self._asked_here(key)
         settled = await self._local.settle(own)
         touched |= self._apply(settled, own)
         for key in own:

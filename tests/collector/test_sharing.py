@@ -47,6 +47,7 @@ class Collector:
         shares: Shares | None = None,
         allow_sample: float = 0.0,
         clock: Callable[[], float] | None = None,
+        live: int = 1,
     ) -> None:
         self.now_s = 1000.0
         self.shares = shares or MemoryShares(lambda: int(self.now_s * US))
@@ -59,6 +60,7 @@ class Collector:
             UsageRecorder(self.decisions, allow_sample),
             Own((), ("meshmeter.shop",)),
             clock=clock or (lambda: self.now_s),
+            live=lambda: live,
         )
 
     def rules(self, *rules: AnyRule) -> None:
@@ -294,6 +296,22 @@ def test_without_counters_who_has_a_share_keeps_it_and_others_follow_the_rule(
             await asyncio.to_thread(valkey.start)
             await until(lambda: new.told[-1].verb is Verb.COUNT)
             assert new.rate == 40
+
+    on_a_loop(test)
+
+
+def test_without_counters_a_collector_splits_its_part_of_the_limit(valkey: ValkeyProcess) -> None:
+    async def test() -> None:
+        store = RedisShares(valkey.url)
+        collector = Collector(quota(40), shares=store, clock=time.monotonic, live=4)
+        valkey.kill()
+        one, two = collector.sidecar("cart-1.shop"), collector.sidecar("cart-2.shop")
+        assert (await one.first()).verb is Verb.COUNT
+        await two.first()
+        await until(lambda: one.rate == two.rate)
+        assert 4 <= one.rate <= 5
+        await collector.sharing.close()
+        await store.close()
 
     on_a_loop(test)
 
