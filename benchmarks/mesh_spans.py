@@ -24,7 +24,7 @@ h % 40 AS front,
 [front, middle, middle, middle, middle, back, back, back, back, back][k + 1] AS asked,
 intDiv(h, 7) % 50 = 0 AND k IN (0, 1, 5, 6) AS failed,
 cityHash64(t, k) AS r,
-toUInt64(exp2(10 + (r % 997) / 100.) * [900, 800, 500, 90, 20, 300, 200, 60, 10, 40][k + 1]) AS lasts_ns,
+toUInt64(exp2(12 + (r % 97 + intDiv(r, 97) % 97 + intDiv(r, 9409) % 97) / 50.) * [900, 800, 500, 90, 20, 300, 200, 60, 10, 40][k + 1]) AS lasts_ns,
 concat('/api/v1/', ['cart', 'items', 'users', 'orders'][of % 4 + 1], '/') AS route,
 toString(r % 100000) AS entity
 SELECT

@@ -13,6 +13,7 @@ from collector.store.queries.service_graph import Edge, service_graph
 from collector.store.queries.services import services
 from collector.store.queries.trace import trace
 from collector.store.queries.traces import NEWEST, traces
+from collector.store.queries.unpaired import WHY, unpaired
 from collector.times import rfc3339
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
@@ -37,13 +38,28 @@ class Questions:
         ]
 
     def graph(self, start_ns: int, end_ns: int, limit: int) -> dict[str, Any]:
-        """Edges, and what each service received by them."""
+        """Edges, what each service received by them, and calls with an end that is not known."""
         edges = service_graph(self._store, start_ns, end_ns, limit)
         named = {found.name for found in services(self._store, start_ns, end_ns)}
         named |= {name for edge in edges for name in (edge.source, edge.destination)}
         received = {name: [edge for edge in edges if edge.destination == name] for name in named}
-        nodes = [{"name": name, **sums(received[name])} for name in sorted(named)]
-        return {"nodes": nodes, "edges": [edge._asdict() for edge in edges]}
+        ends = [(edge.source, edge.source_kind) for edge in edges]
+        ends += [(edge.destination, edge.destination_kind) for edge in edges]
+        kinds = {name: kind for name, kind in ends if kind}
+        kinds |= {name: "service" for name, kind in ends if not kind}
+        nodes = [
+            {"name": name, "kind": kinds.get(name, "service"), **sums(received[name])}
+            for name in sorted(named)
+        ]
+        unknown = [
+            {**each._asdict(), "why": WHY[each.reason]}
+            for each in unpaired(self._store, start_ns, end_ns)
+        ]
+        return {
+            "nodes": nodes,
+            "edges": [edge._asdict() for edge in edges],
+            "unpaired": unknown,
+        }
 
     def services(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         return [found._asdict() for found in services(self._store, start_ns, end_ns)]

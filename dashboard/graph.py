@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from collector.store.queries.denials_by_rule import Denials
 from collector.store.queries.service_graph import Edge
+from collector.store.queries.unpaired import Unpaired
 
 MOST_SERVICES = 60  # more than that nobody reads
 NAN = float("nan")
@@ -21,10 +22,16 @@ class Service:
     denied: float = 0
     sent: float = 0
     sidecar: bool = False
+    virtual: str = ""  # database, queue or host, when only others name it
 
     @property
     def kind(self) -> str:
-        """ "unknown", "caller" when nobody calls it, "outside" when no sidecar told, "service"."""
+        """ "unknown", "caller" when nobody calls it, "outside" when no sidecar told, "service".
+
+        Or what it is when no span of its own came: "database", "queue", "host".
+        """
+        if self.virtual:
+            return self.virtual
         if self.name == "unknown":
             return "unknown"
         if not self.received:
@@ -41,6 +48,7 @@ class Graph:
     denials: Mapping[tuple[str, str], list[Denials]]
     seconds: float
     hidden: int = 0
+    unpaired: Sequence[Unpaired] = ()
     by_link: Mapping[tuple[str, str], Edge] = field(default_factory=dict)
 
     def edge(self, source: str, destination: str) -> Edge | None:
@@ -57,6 +65,7 @@ def graph(
     seconds: float,
     most: int = MOST_SERVICES,
     chosen: Iterable[str] = (),
+    unpaired: Sequence[Unpaired] = (),
 ) -> Graph:
     """At most `most` services: those chosen, then those with most requests and most trouble.
 
@@ -81,8 +90,14 @@ def graph(
         {link: found for link, found in by_edge.items() if link in kept},
         seconds,
         len(services) - len(shown),
+        unpaired,
         kept,
     )
+
+
+def virtual(kinds: list[str]) -> str:
+    """Empty if any edge knows the service itself."""
+    return min(kinds) and kinds[0]
 
 
 def weight(service: Service) -> float:
@@ -104,6 +119,10 @@ def totals(edges: Iterable[Edge]) -> dict[str, Service]:
             sum(edge.denied for edge in received[name]),
             sum(edge.requests for edge in sent[name]),
             any(edge.reporter == "destination" for edge in received[name]),
+            virtual(
+                [edge.destination_kind for edge in received[name]]
+                + [edge.source_kind for edge in sent[name]]
+            ),
         )
         for name in sorted(received.keys() | sent.keys())
     }

@@ -32,6 +32,9 @@ def style(scheme: str) -> list[dict[str, Any]]:
         {"selector": "node.warn, node.bad", "style": {"border-width": 3}},
         {"selector": "node.caller", "style": {"shape": "ellipse", "border-color": line}},
         {"selector": "node.outside", "style": {"shape": "cut-rectangle", "border-style": "dashed"}},
+        {"selector": "node.database", "style": {"shape": "barrel", "border-color": line}},
+        {"selector": "node.queue", "style": {"shape": "tag", "border-color": line}},
+        {"selector": "node.host", "style": {"shape": "cut-rectangle", "border-color": line}},
         {"selector": "node.unknown", "style": {
             "shape": "hexagon", "border-style": "dotted", "border-color": line}},
         {"selector": "edge", "style": {

@@ -7,6 +7,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from collector.store.queries.service_graph import Edge
+from collector.store.queries.unpaired import WHY, Unpaired
 from dashboard.graph import Graph, Service
 from dashboard.numbers import duration, rate, share
 from dashboard.pieces import denial_table, outcome_bar, table_head, tiles
@@ -23,6 +24,9 @@ KINDS = {
     "service": "service",
     "caller": "only calls others",
     "outside": "no sidecar of its own reports",
+    "database": "a database, as its callers name it",
+    "queue": "a queue, as who writes to it or reads from it names it",
+    "host": "a host that sent no spans, as its callers name it",
     "unknown": "callers that did not say who they are",
 }
 HEALTH = {"ok": "healthy", "warn": "some errors", "bad": "failing", "idle": "no requests"}
@@ -133,8 +137,20 @@ def overview(found: Graph, view: View) -> list[Any]:
         attention(troubled, view)
         if troubled
         else html.P("No call failed and none was denied.", className="quiet"),
+        unknown_ends(found.unpaired),
         html.P("Choose an edge or a service for its figures.", className="quiet"),
     ]
+
+
+def unknown_ends(found: Sequence[Unpaired]) -> html.Div | None:
+    """What is missing in the picture, and why."""
+    if not found:
+        return None
+    rows = [
+        html.Li([html.B(each.service), f": {each.calls:,.0f} calls, {WHY[each.reason]}"])
+        for each in found[:MOST_ATTENTION]
+    ]
+    return html.Div([html.H3("Calls with an unknown end"), html.Ul(rows, className="attention")])
 
 
 def attention(edges: Sequence[Edge], view: View) -> html.Ul:

@@ -26,14 +26,23 @@ class EdgeAnswer(BaseModel):
 
 class NodeAnswer(BaseModel):
     name: str
+    kind: str = Field(description="service; or database, queue or host, of which no span came")
     requests: float = Field(description="received, by all edges")
     errors: float
     denied: float
 
 
+class UnpairedAnswer(BaseModel):
+    service: str = Field(description="whose span it is")
+    reason: str = Field(description="caller_missing or no_peer")
+    why: str = Field(description="the reason in words")
+    calls: float
+
+
 class GraphAnswer(BaseModel):
     nodes: list[NodeAnswer]
     edges: list[EdgeAnswer]
+    unpaired: list[UnpairedAnswer] = Field(description="calls of which an end is not known")
 
 
 class OperationAnswer(BaseModel):

@@ -165,15 +165,20 @@ def span_edges(store: Store, asked: Window) -> tuple[str, dict[str, object]]:
     Columns: time, source (empty: not known), destination, peer_kind, requests, errors, latency.
     Raises StoreDown.
     """
-    minutes = to_match(store, asked)
+    found = open_ones(store, asked)
     by_hour = asked.rollup.grain == "1h"
     settled = SETTLED_HOURS if by_hour else SETTLED.format(rollup=f"span_{asked.rollup.edges}")
-    params: dict[str, object] = {**asked.params, "minutes": NONE, "open_hours": NONE}
+    if not found:
+        return settled, {**asked.params, "minutes": NONE, "open_hours": NONE}
+    return settled + MATCHED, {**asked.params, **found}
+
+
+def open_ones(store: Store, asked: Window) -> dict[str, object]:
+    """Parameters of `CALLS` for what is to be matched, and `open_hours`; empty when nothing is."""
+    minutes = to_match(store, asked)
     if not minutes:
-        return settled, params
-    spans = sum(each.spans for each in minutes)
-    every = -(-spans // MATCHED_AT_MOST)
+        return {}
     starts = [each.minute_s for each in minutes]
-    back = look_back(store, starts[0])
-    params["open_hours"] = tuple({start // HOUR_S * HOUR_S for start in starts})
-    return settled + MATCHED, params | matching(starts, every, back)
+    every = -(-sum(each.spans for each in minutes) // MATCHED_AT_MOST)
+    open_hours = tuple({start // HOUR_S * HOUR_S for start in starts})
+    return {"open_hours": open_hours, **matching(starts, every, look_back(store, starts[0]))}

@@ -10,6 +10,7 @@ from collector.errors import CollectorError
 from collector.store.queries.denials_by_rule import denials_by_rule
 from collector.store.queries.freshness import newest_ns
 from collector.store.queries.service_graph import service_graph
+from collector.store.queries.unpaired import unpaired
 from dashboard.arrangement import Arrangement, arrange
 from dashboard.context import PULSE, SCHEME, URL, Context, notice
 from dashboard.empty import empty
@@ -80,6 +81,7 @@ def legend() -> html.Div:
         ("shape service", "service"),
         ("shape caller", "only calls"),
         ("shape outside", "no sidecar"),
+        ("shape host", "database, queue, host"),
         ("shape unknown", "unknown"),
     ]
     entries = [html.Span([html.I(className=kind), text]) for kind, text in lines]
@@ -95,6 +97,7 @@ def ask(context: Context, view: View) -> Graph:
         (end_ns - start_ns) / SECOND_NS,
         most=MOST_EDGES if view.all else MOST_SERVICES,
         chosen=(view.source, view.destination, view.service),
+        unpaired=unpaired(context.store, start_ns, end_ns),
     )
 
 

@@ -73,6 +73,7 @@ def test_the_graph_has_every_service_and_what_it_received(store, now_ns):
         edges = {(edge["source"], edge["destination"]): edge for edge in found["edges"]}
         assert set(edges) == {("web.shop", "cart.shop"), ("cart.shop", "db.shop")}
         assert edges["cart.shop", "db.shop"]["p50_ms"] == pytest.approx(20, rel=0.05)
+        assert found["unpaired"] == []
 
     asked(store, body)
 

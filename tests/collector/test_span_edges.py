@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collector.store.client import Store
 from collector.store.open_minutes import OpenMinute, open_minutes
 from collector.store.queries.service_graph import service_graph
+from collector.store.queries.unpaired import unpaired
 from collector.store.settle import AGAIN_NS, due, settle
 from collector.store.span_edges import MATCHED_AT_ONCE
 from tests.collector.stored_rows import MS, SECOND, insert, span
@@ -120,6 +121,20 @@ def test_in_any_order_and_any_batches_and_again_spans_make_the_same_edges(store,
         assert told(store, now_ns, example) == expected
 
     check()
+
+
+def test_calls_without_an_end_are_counted_by_service_and_reason(store, now_ns):
+    insert(store, "spans", traces(3, now_ns))
+    window_ns = now_ns - 30 * MINUTE, now_ns + 10 * MINUTE
+    expected = [("audit", "caller_missing", 3), ("cart", "no_peer", 3)]
+    assert unpaired(store, *window_ns) == expected
+    settle(store, now_ns + 10 * MINUTE)
+    assert open_minutes(store, 0, 2**32 - 1) == []
+    assert unpaired(store, *window_ns) == expected
+    caller = mesh_span(now_ns - 9 * MINUTE, 2, "old", 77, 0)
+    insert(store, "spans", [caller])
+    assert unpaired(store, *window_ns)[0] == ("cart", "no_peer", 3)
+    assert ("old", "audit") in {edge[:2] for edge in service_graph(store, *window_ns)}
 
 
 def test_a_minute_is_settled_when_it_is_over_or_big_and_again_when_it_got_more():

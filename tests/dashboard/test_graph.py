@@ -38,6 +38,20 @@ def test_kinds_are_told_apart():
     assert kinds == {"unknown": "unknown", "web": "caller", "a": "service", "db": "outside"}
 
 
+def test_what_only_others_name_is_a_database_a_queue_or_a_host():
+    edges = [
+        edge("a", "postgresql:db")._replace(reporter="spans", destination_kind="database"),
+        edge("kafka:o", "a")._replace(reporter="spans", source_kind="queue"),
+        edge("a", "b")._replace(reporter="spans", destination_kind="host"),
+        edge("c", "b"),
+    ]
+    kinds = {name: service.kind for name, service in graph(edges, [], 60).services.items()}
+    assert kinds == {
+        "postgresql:db": "database", "kafka:o": "queue", "a": "outside", "b": "service",
+        "c": "caller",
+    }  # fmt: skip
+
+
 def test_what_is_chosen_is_shown_however_quiet():
     edges = [edge("web", f"s{n}", requests=n + 1.0) for n in range(10)]
     found = graph(edges, [], 60, most=4, chosen=("s0",))
