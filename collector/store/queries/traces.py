@@ -1,5 +1,6 @@
 """Traces that have a span of some kind, the newest first, page by page."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from collector.model import TraceSearch
@@ -7,42 +8,40 @@ from collector.store.client import Store
 from collector.store.queries.rollups import SECOND_NS
 
 # A trace is found by its newest span that fits; the page ends where the next one begins. The second
-# reading is of the traces found alone, an hour around what was found of each.
-SQL = """
-WITH
-found AS
-(
-    SELECT
-        trace_id,
-        max(toUnixTimestamp64Nano(time)) AS at_ns
-    FROM spans
-    WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
-        AND toUnixTimestamp64Nano(time) >= %(start_ns)s
-        AND toUnixTimestamp64Nano(time) < %(end_ns)s
-        AND (%(service)s = '' OR service = %(service)s)
-        AND (%(operation)s = '' OR name = %(operation)s)
-        AND duration_ns >= %(min_ns)s
-        AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
-        AND (NOT %(errors)s OR error)
-        AND arrayAll(
-            (key, value, any_value) -> if(
-                any_value,
-                mapContains(attributes, key) OR mapContains(resource, key),
-                attributes[key] = value OR resource[key] = value
-            ),
-            CAST(%(keys)s, 'Array(String)'),
-            CAST(%(values)s, 'Array(String)'),
-            CAST(%(any_values)s, 'Array(UInt8)')
-        )
-    GROUP BY trace_id
-    HAVING (at_ns, trace_id) < (%(before_ns)s, unhex(%(before_id)s))
-    ORDER BY at_ns DESC, trace_id DESC
-    LIMIT %(limit)s
-)
+# reading is of the traces found alone, an hour around what was found of them.
+FOUND = """
 SELECT
     lower(hex(trace_id)) AS trace_id_hex,
-    any(found.at_ns) AS at_ns,
+    max(toUnixTimestamp64Nano(time)) AS at_ns
+FROM spans
+WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
+    AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
+    AND toUnixTimestamp64Nano(time) >= %(start_ns)s
+    AND toUnixTimestamp64Nano(time) < %(end_ns)s
+    AND (%(service)s = '' OR service = %(service)s)
+    AND (%(operation)s = '' OR name = %(operation)s)
+    AND duration_ns >= %(min_ns)s
+    AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
+    AND (NOT %(errors)s OR error)
+    AND arrayAll(
+        (key, value, any_value) -> if(
+            any_value,
+            mapContains(attributes, key) OR mapContains(resource, key),
+            attributes[key] = value OR resource[key] = value
+        ),
+        CAST(%(keys)s, 'Array(String)'),
+        CAST(%(values)s, 'Array(String)'),
+        CAST(%(any_values)s, 'Array(UInt8)')
+    )
+GROUP BY trace_id
+HAVING (at_ns, trace_id) < (%(before_ns)s, unhex(%(before_id)s))
+ORDER BY at_ns DESC, trace_id DESC
+LIMIT %(limit)s
+"""
+
+SUMMARIES = """
+SELECT
+    lower(hex(trace_id)) AS trace_id_hex,
     min(toUnixTimestamp64Nano(time)) AS start_ns,
     max(toUnixTimestamp64Nano(time) + duration_ns) - start_ns AS duration_ns,
     argMin(service, (parent_id != 0, time)) AS root_service,
@@ -51,13 +50,13 @@ SELECT
     countIf(error) AS errors,
     arraySort(groupUniqArray(service)) AS services
 FROM spans
-INNER JOIN found USING (trace_id)
-WHERE trace_id IN (SELECT trace_id FROM found)
-    AND time >= (SELECT fromUnixTimestamp64Nano(min(at_ns) - 3600000000000) FROM found)
-    AND time <= (SELECT fromUnixTimestamp64Nano(max(at_ns) + 3600000000000) FROM found)
+WHERE trace_id IN (SELECT unhex(arrayJoin(%(found)s)))
+    AND time >= fromUnixTimestamp64Nano(%(first_ns)s)
+    AND time <= fromUnixTimestamp64Nano(%(last_ns)s)
 GROUP BY trace_id
-ORDER BY at_ns DESC, trace_id_hex DESC
 """
+
+AROUND_NS = 3600 * SECOND_NS
 
 COUNT = """
 SELECT count()
@@ -142,6 +141,23 @@ def traces(
         "any_values": [int(value is None) for _, value in wanted.attributes],
     }
     page = {"before_ns": before[0], "before_id": before[1], "limit": limit}
-    found = [Summary(*row) for row in store.rows(SQL, params | page)]
+    found = dict(store.rows(FOUND, params | page))
     ((total,),) = store.rows(COUNT, params | {"count_limit": MAX_COUNTED + 1})
-    return Page(found, min(total, MAX_COUNTED), total <= MAX_COUNTED)
+    return Page(summaries(store, found), min(total, MAX_COUNTED), total <= MAX_COUNTED)
+
+
+def summaries(store: Store, found: Mapping[str, int]) -> list[Summary]:
+    """Of traces by id, each with its `at_ns`, in their order."""
+    if not found:
+        return []
+    params = {
+        "found": list(found),
+        "first_ns": min(found.values()) - AROUND_NS,
+        "last_ns": max(found.values()) + AROUND_NS,
+    }
+    told = {row[0]: row[1:] for row in store.rows(SUMMARIES, params)}
+    return [
+        Summary(trace_id, at_ns, *told[trace_id])
+        for trace_id, at_ns in found.items()
+        if trace_id in told
+    ]
