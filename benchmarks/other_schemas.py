@@ -1,8 +1,8 @@
 """Two public ClickHouse schemas of spans, and the questions put to each as its own reader does.
 
-Written from what they publish: the OpenTelemetry Collector's ClickHouse exporter (contrib 0.130) and
-Jaeger 2's ClickHouse storage (2.10). Columns that no span of the comparison would fill (events,
-links, scopes) are left out of both, for they cost next to nothing when they are empty.
+Written from what they publish: the OpenTelemetry Collector's ClickHouse exporter (contrib 0.130)
+and Jaeger 2's ClickHouse storage (2.10). Columns that no span of the comparison would fill
+(events, links, scopes) are left out of both, for they cost next to nothing when they are empty.
 """
 
 OTEL = (

@@ -71,8 +71,8 @@ ORDER BY time
 """
 NOTHING = "CREATE TABLE nothing AS spans ENGINE = Null"
 BLOCKS = """
-SETTINGS max_block_size = 50000, min_insert_block_size_rows = 50000, min_insert_block_size_bytes = 0,
-    max_insert_threads = 1, max_threads = 1
+SETTINGS max_block_size = 50000, min_insert_block_size_rows = 50000,
+    min_insert_block_size_bytes = 0, max_insert_threads = 1, max_threads = 1
 """
 
 SIZE = """
