@@ -5,6 +5,7 @@ import sys
 from collector.errors import CollectorError, InvalidSetting
 from collector.settings import Settings
 from migrations.clickhouse import migrate_clickhouse
+from migrations.retention import keep
 from migrations.rules import migrate_rules
 
 
@@ -14,6 +15,8 @@ def run(settings: Settings) -> int:
     try:
         applied = migrate_clickhouse(settings.clickhouse_url)
         print(f"ClickHouse: {', '.join(applied) if applied else 'nothing new'}")
+        for table, days in keep(settings.clickhouse_url, settings):
+            print(f"ClickHouse: {table} is kept for {days} days")
         migrate_rules(settings.rules_url)
         print("rules: at this version's tables")
     except InvalidSetting:
