@@ -68,6 +68,16 @@ def zipkin_proto(item: bytes) -> Envelope:
     return Envelope(key(1, len(item)))
 
 
+def write_request(series: int, *others: tuple[int, bytes]) -> Around:
+    """Of Prometheus remote write: `series` is the field of the item, `others` come before it."""
+
+    def around(item: bytes) -> Envelope:
+        before = b"".join(field(number, value) for number, value in others)
+        return Envelope(before + key(series, len(item)))
+
+    return around
+
+
 def thrift_list(_item: bytes) -> Envelope:
     return Envelope(b"\x0c" + struct.pack(">i", 1))  # of one struct
 

@@ -27,7 +27,7 @@ class Series(NamedTuple):
     labels: Labels
     samples: Sequence[pb.Sample]
     histograms: Sequence[pb.Histogram]
-    type: int = pb.UNKNOWN
+    type: "pb.Type.ValueType" = pb.UNKNOWN
     unit: str = ""
     created_ms: int = 0
 

@@ -8,9 +8,10 @@ import math
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collector.decoders.decoded import Collected, DeadLetter
+from collector.decoders.envelopes import Around, write_request
 from collector.decoders.inspection import Inspection
 from collector.decoders.limits import (
     MAX_ITEMS,
@@ -22,7 +23,16 @@ from collector.decoders.limits import (
 from collector.decoders.metric_values import BadPoint, Values
 from collector.decoders.otlp_metrics import hashed
 from collector.decoders.remote_histogram import kind_of, values_of
-from collector.decoders.remote_series import NAME, Labels, Series, series_of
+from collector.decoders.remote_series import (
+    METADATA,
+    NAME,
+    SERIES,
+    SERIES_V2,
+    SYMBOLS,
+    Labels,
+    Series,
+    series_of,
+)
 from collector.decoders.span_rules import UNKNOWN, service_name
 from collector.decoders.text import cut, limited
 from collector.errors import TooLarge
@@ -60,7 +70,7 @@ def decode(report: Report, out: Collected) -> None:
     """Raises Unreadable, TooLarge."""
     for raw, found in list(series_of(report.signal, report.body)):  # all, before any is added
         if not isinstance(found, Series):
-            out.dead.append(DeadLetter.of(report, found, raw))
+            out.dead.append(DeadLetter.of(report, found, raw, AS_SENT.get(report.signal)))
             continue
         origin = origin_of(found, report.identity)
         for sample in found.samples:
@@ -147,15 +157,40 @@ def add(point: Point, series: Series, origin: Origin, report: Report, out: Colle
     if isinstance(made, MetricPointRow):
         out.rows.append(made)
     else:
-        out.dead.append(DeadLetter.of(report, made, alone(point, series)))
+        item, around = ALONE[report.signal](point, series)
+        out.dead.append(DeadLetter.of(report, made, item, around))
 
 
-def alone(point: Point, series: Series) -> bytes:
-    """The point in a series of its own, of version 1 whichever it came in."""
+def alone(point: Point, series: Series) -> tuple[bytes, Around]:
+    """The point in a series of its own, and what version 1 says of its metric around it."""
     labels = [pb.Label(name=name, value=value) for name, value in series.labels.items()]
-    if isinstance(point, pb.Sample):
-        return pb.Series(labels=labels, samples=[point]).SerializeToString()
-    return pb.Series(labels=labels, histograms=[point]).SerializeToString()
+    about = pb.Metadata(
+        metric_family_name=series.labels[NAME], type=series.type, unit=series.unit
+    ).SerializeToString()
+    item = pb.Series(labels=labels, **points(point)).SerializeToString()
+    return item, write_request(SERIES, (METADATA, about))
+
+
+def alone_2(point: Point, series: Series) -> tuple[bytes, Around]:
+    """The same in version 2, with the symbols that its series refers to."""
+    texts = [text for label in series.labels.items() for text in label]
+    symbols = [(SYMBOLS, text.encode()) for text in ("", *texts, series.unit)]
+    item = pb.SeriesV2(
+        labels_refs=range(1, len(texts) + 1),
+        metadata=pb.MetadataV2(type=series.type, unit_ref=len(texts) + 1),
+        created_timestamp=series.created_ms,
+        **points(point),
+    ).SerializeToString()
+    return item, write_request(SERIES_V2, *symbols)
+
+
+def points(point: Point) -> dict[str, Any]:
+    return {"samples" if isinstance(point, pb.Sample) else "histograms": [point]}
+
+
+# A series that cannot be read refers to symbols of its request, in version 2.
+AS_SENT: dict[Signal, Around] = {Signal.REMOTE_WRITE: write_request(SERIES)}
+ALONE = {Signal.REMOTE_WRITE: alone, Signal.REMOTE_WRITE_V2: alone_2}
 
 
 def row(point: Point, series: Series, origin: Origin, received_ns: int) -> MetricPointRow | Refusal:

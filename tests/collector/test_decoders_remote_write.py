@@ -271,11 +271,14 @@ def test_a_histogram_that_makes_no_sense_is_a_dead_letter(changes, why):
 )
 def test_a_time_outside_of_what_is_kept_is_a_dead_letter_with_its_sample_alone(at_ms, reason):
     found = series("a", sample(1), sample(2, at_ms), zone="x")
-    for decoded in (decode(version_1(found)), decode_2(found)):
+    alone = sample(2, at_ms)
+    for decoded, kind in ((decode(version_1(found)), pb.Series), (decode_2(found), pb.SeriesV2)):
         assert decoded.counts == {"metric_points": 1, "dead_letters": 1}
         (letter,) = decoded.dead
         assert letter.reason == reason
-        assert pb.Series.FromString(letter.item) == series("a", sample(2, at_ms), zone="x")
+        assert list(kind.FromString(letter.item).samples) == [alone]
+    (letter,) = decode(version_1(found)).dead
+    assert pb.Series.FromString(letter.item) == series("a", alone, zone="x")
 
 
 @pytest.mark.parametrize(

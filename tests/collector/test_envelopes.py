@@ -2,12 +2,14 @@
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 
 import pytest
 
 from collector.decoders import DeadLetter, decode_group
 from collector.decoders.limits import MAX_DEAD_ITEM_BYTES
 from collector.model import Report, Signal
+from tests.collector import write_requests as write
 from tests.collector.otlp_messages import as_json
 from tests.collector.reports import (
     NOW_NS,
@@ -47,6 +49,9 @@ LOGS = logs(log_record(), log_record(time_unix_nano=1), scope="s", service__name
 METRICS = metrics(counter(number_point(), number_point(time_unix_nano=1)), scope="s")
 BAD_THRIFT = thrift_span(thrift_mark("sr", 0), _4=i64(0))
 GOOD_THRIFT = thrift_span(thrift_mark("sr", 0))
+NOW_MS = NOW_NS // 10**6
+LATE = write.series("a_total", write.sample(1, NOW_MS), write.sample(2, 1), zone="z")
+TOLD = (write.pb.Metadata(metric_family_name="a_total", type=write.pb.GAUGE, unit="s"),)
 SENT: dict[Signal, bytes] = {
     Signal.OTLP_TRACES: TRACES.SerializeToString(),
     Signal.OTLP_TRACES_JSON: as_json(TRACES),
@@ -62,6 +67,8 @@ SENT: dict[Signal, bytes] = {
     Signal.ALS: access_log(
         http_entry(), untimed(http_entry()), cluster="c" * 200
     ).SerializeToString(),
+    Signal.REMOTE_WRITE: write.version_1(LATE, metadata=TOLD),
+    Signal.REMOTE_WRITE_V2: write.version_2(LATE, type_=write.pb.GAUGE, unit="s", created_ms=5),
     Signal.DECISIONS: json.dumps({"id": "a", "allowed": 1, "time": NOW_NS}).encode() + b"\nno",
 }
 
@@ -77,6 +84,22 @@ def test_a_letter_is_a_report_of_its_own(signal):
     decoded = decode_group([Report(signal, SENT[signal], NOW_NS, "a-1.default")], 1)
     (letter,) = decoded.dead
     assert sum(decoded.counts.values()) == 2, "one is good"
+    assert decode_group([alone(letter)], 1).dead == [letter]
+
+
+@pytest.mark.parametrize("signal", [Signal.REMOTE_WRITE, Signal.REMOTE_WRITE_V2])
+def test_a_sample_is_what_its_request_said_it_is_when_it_is_in_time(signal):
+    (letter,) = decode_group([Report(signal, SENT[signal], NOW_NS, "a")], 1).dead
+    letter = replace(letter, time_ns=10**6)  # as if it had come when it was made
+    (points,) = decode_group([alone(letter)], 1).tables.values()
+    assert (points["kind"], points["unit"], points["service"]) == (["gauge"], ["s"], ["shop"])
+    assert points["attributes"] == [{"zone": "z"}]
+
+
+def test_a_series_of_two_labels_of_one_name_is_one_too():
+    labels = [write.pb.Label(name=name, value="a") for name in ("__name__", "x", "x")]
+    body = write.version_1(write.pb.Series(labels=labels, samples=[write.sample(1, NOW_MS)]))
+    (letter,) = decode_group([Report(Signal.REMOTE_WRITE, body, NOW_NS, "a")], 1).dead
     assert decode_group([alone(letter)], 1).dead == [letter]
 
 
