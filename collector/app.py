@@ -17,7 +17,7 @@ from collector.checker import EngineChecker
 from collector.consumption import Consumption
 from collector.dead import Dead
 from collector.decision_log import DecisionLog
-from collector.dispatcher import dispatcher
+from collector.dispatcher import Dispatcher, dispatcher
 from collector.errors import InvalidSetting
 from collector.explainer import Explainer
 from collector.frontends import GRPC, HTTP, SOCKETS
@@ -81,6 +81,7 @@ class Parts:
 
     services: Services
     outbox: Outbox
+    sender: Dispatcher  # to be started
     rules: RuleStore
     keeper: SnapshotKeeper
     lists: ListKeeper
@@ -101,7 +102,6 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         owned.callback(outbox.close)
         owned.callback(OutboxMetrics(outbox).close)
         sender = dispatcher(settings, outbox, lambda: Store(settings.clickhouse_url))
-        sender.start()
         owned.push_async_callback(asyncio.to_thread, sender.stop)
         inheriting = heir(settings, lambda: Store(settings.clickhouse_url))
         inheriting.start()
@@ -158,6 +158,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             Services(checker, reporter, sharing),
             outbox,
+            sender,
             rules,
             keeper,
             lists,
@@ -239,7 +240,11 @@ async def collect(settings: Settings, stop: asyncio.Event) -> None:
     async with parts(settings) as made, AsyncExitStack() as sockets:
         for frontend in SOCKETS:
             await sockets.enter_async_context(frontend.listening(made.services, settings))
-        await serve(door(made, settings), [settings.http, settings.grpc], stop)
+        addresses = [settings.http, settings.grpc]
+        # Workers come for what is sent at once: not before there is somebody to answer.
+        await serve(
+            door(made, settings), addresses, stop, started=lambda _bound: made.sender.start()
+        )
 
 
 def run_collector(settings: Settings) -> int:

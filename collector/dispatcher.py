@@ -86,7 +86,8 @@ class Dispatcher:
     def stop(self) -> None:
         """After the group at hand. What is out stays leased, and is sent again after a restart."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _work(self) -> None:
         while not self._stopping.is_set():

@@ -180,3 +180,7 @@ def test_a_hung_broker_holds_a_sender_no_longer_than_its_timeouts(valkey):
         sender.join()
     send_ingest(app, "", "http://127.0.0.1:1", "c", 3)
     app.close()
+
+
+def test_one_that_was_never_started_stops_at_once(outbox, broker):
+    Dispatcher(outbox, broker, lambda _group: True).stop()
