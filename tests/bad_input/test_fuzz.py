@@ -32,8 +32,8 @@ from collector.frontends import (
 from collector.frontends.otlp_answers import TYPE_JSON, TYPE_PROTOBUF
 from collector.frontends.zipkin import SIGNALS
 from collector.model import Report, Signal
-from collector.proto import envoy_pb2, envoy_rlqs_pb2, zipkin_pb2
-from tests.bad_input.bodies import DEEP_JSON, NOISE, empty_messages, nested
+from collector.proto import envoy_pb2, envoy_rlqs_pb2, remote_write_pb2, zipkin_pb2
+from tests.bad_input.bodies import DEEP_JSON, NOISE, empty_messages, length_delimited, nested
 from tests.bad_input.from_descriptors import broken, built
 from tests.bad_input.live import LiveCollector
 from tests.collector.zipkin_bodies import fresh, json_body, log_call, thrift_body, thrift_span
@@ -49,6 +49,15 @@ JSON_TYPES: dict[Signal, type[Message]] = {
     Signal.OTLP_TRACES_JSON: ExportTraceServiceRequest,
     Signal.OTLP_LOGS_JSON: ExportLogsServiceRequest,
     Signal.OTLP_METRICS_JSON: ExportMetricsServiceRequest,
+}
+# Requests of which only the series are messages: what is before them, their field and type.
+SERIES: dict[Signal, tuple[bytes, int, type[Message]]] = {
+    Signal.REMOTE_WRITE: (b"", 1, remote_write_pb2.Series),
+    Signal.REMOTE_WRITE_V2: (
+        length_delimited(4, b"") + length_delimited(4, b"__name__") + length_delimited(4, b"up"),
+        5,
+        remote_write_pb2.SeriesV2,
+    ),
 }
 TEXTS: dict[Signal, bytes] = {
     Signal.ZIPKIN_JSON: json_body(fresh(), fresh()),
@@ -81,12 +90,20 @@ def in_json(kind: type[Message]) -> st.SearchStrategy[bytes]:
     return built(kind).map(lambda message: MessageToJson(message).encode())
 
 
+def of_series(before: bytes, field: int, kind: type[Message]) -> st.SearchStrategy[bytes]:
+    return st.lists(serialized(kind), max_size=3).map(
+        lambda found: before + b"".join(length_delimited(field, one) for one in found)
+    )
+
+
 def bodies_of(signal: Signal) -> st.SearchStrategy[bytes]:
     """Good, and damaged."""
     if signal in TYPES:
         good = serialized(TYPES[signal])
     elif signal in JSON_TYPES:
         good = in_json(JSON_TYPES[signal])
+    elif signal in SERIES:
+        good = of_series(*SERIES[signal])
     else:
         good = st.just(TEXTS[signal])
     return good | broken(good)
@@ -100,7 +117,7 @@ def decode(signal: Signal, body: bytes) -> None:
 
 
 def test_every_signal_is_fuzzed() -> None:
-    assert {*TYPES, *JSON_TYPES, *TEXTS} == set(DECODERS)
+    assert {*TYPES, *JSON_TYPES, *SERIES, *TEXTS} == set(DECODERS)
 
 
 @pytest.mark.parametrize("signal", DECODERS)

@@ -106,7 +106,7 @@ def test_a_message_given_up_by_its_sender_may_be_in_the_outbox():
 def test_what_a_process_gained_is_said():
     before = {"worker": Usage(20, 5, 100 * MIB)}
     assert gained(before, {"worker": Usage(30, 6, 150 * MIB)}) == []
-    assert len(gained(before, {"worker": Usage(200, 50, 900 * MIB)})) == 3
+    assert len(gained(before, {"worker": Usage(200, 90, 900 * MIB)})) == 3
 
 
 def test_a_process_that_nobody_looks_after_is_found(tmp_path):
