@@ -14,6 +14,7 @@ from collector.errors import CollectorError, InvalidSetting
 from collector.settings import PREFIX, Settings, host_port, shown
 from launch.supervisor import ChildFailed, ChildSpec, Supervisor
 from migrations.clickhouse import migrate_clickhouse
+from migrations.retention import keep
 from migrations.rules import migrate_rules
 
 EMBEDDED_ADDRESSES = (
@@ -124,6 +125,7 @@ def start(supervisor: Supervisor, settings: Settings, environ: Mapping[str, str]
     try:
         migrate_rules(settings.rules_url)
         migrate_clickhouse(settings.clickhouse_url)
+        keep(settings.clickhouse_url, settings)
     except CollectorError as error:
         supervisor.stop()
         raise ChildFailed(f"cannot make the tables: {error}") from error

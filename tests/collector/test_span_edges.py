@@ -1,12 +1,11 @@
 """The edges spans tell of, however their spans come."""
 
 import itertools
-import random
 import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from collector.store.client import Store
@@ -34,11 +33,10 @@ def mesh_span(time_ns: int, trace: int, service: str, number: int, parent: int, 
 
 def traces(count: int, end_ns: int) -> list[Any]:
     """Calls in pairs, within the service, of one shared span, over minutes, without an end."""
-    dice = random.Random(count)
     rows = []
     for trace in range(1, count + 1):
-        at_ns = end_ns - dice.randrange(9 * MINUTE)
-        later_ns = at_ns + dice.choice([MS, 40 * SECOND, 2 * MINUTE])
+        at_ns = end_ns - 3 * trace * MINUTE + 30 * SECOND
+        later_ns = at_ns + (MS, 40 * SECOND, 2 * MINUTE)[trace % 3]
         rows += [
             mesh_span(at_ns, trace, "web", 1, 0),
             mesh_span(at_ns, trace, "web", 2, 1, kind=3, weight=4.0),
@@ -99,6 +97,10 @@ def test_in_any_order_and_any_batches_and_again_spans_make_the_same_edges(store,
     }  # fmt: skip
     examples, later_ns = itertools.count(2), itertools.count(now_ns + 10 * MINUTE, AGAIN_NS)
 
+    callers = [number for number in range(len(rows)) if number % 13 < 2]
+    called = [number for number in range(len(rows)) if number not in callers]
+
+    @example(called + callers, [len(called)], [0, 5], [True] * 5)
     @given(
         order=st.permutations(range(len(rows))),
         cuts=st.lists(st.integers(0, len(rows)), max_size=3),
