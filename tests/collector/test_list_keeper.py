@@ -1,7 +1,6 @@
 """Lists kept fresh from real sources, and what is in force while a source is of no use."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from http.server import BaseHTTPRequestHandler
@@ -13,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import text as sql
 
 from collector.lists import ListKeeper, ListMetrics, ListStatus, Places
-from collector.snapshots import FILE, SnapshotKeeper
+from collector.snapshots import SnapshotKeeper
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.lists import NamedList, list_from_json, list_to_json
@@ -320,16 +319,6 @@ def test_a_directory_that_cannot_be_written_does_not_stop_a_list(
         await until(lambda: made.who() == ["carl"])
 
     running(tmp_path, body, named(url=served.url))
-
-
-def test_rules_and_lists_of_an_earlier_version_on_disk_are_read(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / FILE).write_text(json.dumps({"version": 3, "rules": []}))
-
-    async def body(made: Running) -> None:
-        assert made.rules.version == 3
-
-    running(tmp_path, body, database=False)
 
 
 def test_another_source_is_asked_at_once_and_until_it_answers_the_former_entries_stay(
