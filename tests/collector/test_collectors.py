@@ -1,12 +1,9 @@
 """Every collector that lives is listed, with what it runs: two real ones over one Valkey."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -15,20 +12,6 @@ from tests.bad_input.live import LiveCollector
 from tests.collector.test_two_collectors import QUOTA
 from tests.conftest import ValkeyProcess
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def pair(tmp_path: Path, valkey: ValkeyProcess) -> Iterator[list[LiveCollector]]:
-    rules = f"sqlite:///{tmp_path}/rules.sqlite"
-    started: list[LiveCollector] = []
-    try:
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            started.append(LiveCollector(tmp_path / name, valkey.url, rules))
-        yield started
-    finally:
-        for collector in started:
-            collector.kill()
 
 
 def told(collector: LiveCollector) -> dict[str, Any]:

@@ -1,17 +1,12 @@
 """Two collectors over one rule database and one Valkey: the same rules, one count."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import grpc
 import httpx
-import pytest
 
 from collector.frontends.envoy_ext_authz import PATH
 from collector.proto import envoy_pb2 as pb
 from collector.settings import Settings
 from tests.bad_input.live import LiveCollector
-from tests.conftest import ValkeyProcess
 from tests.waiting import eventually
 
 LIMIT = 10
@@ -23,20 +18,6 @@ QUOTA = {
     "limit": LIMIT,
     "window": 3600,
 }
-
-
-@pytest.fixture
-def pair(tmp_path: Path, valkey: ValkeyProcess) -> Iterator[list[LiveCollector]]:
-    rules = f"sqlite:///{tmp_path}/rules.sqlite"
-    started: list[LiveCollector] = []
-    try:
-        for name in ("one", "two"):
-            (tmp_path / name).mkdir()
-            started.append(LiveCollector(tmp_path / name, valkey.url, rules))
-        yield started
-    finally:
-        for collector in started:
-            collector.kill()
 
 
 def ask(collector: LiveCollector) -> tuple[pb.CheckResponse, dict[str, str]]:
