@@ -30,7 +30,7 @@ import psutil  # noqa: E402
 import uvloop  # noqa: E402
 
 from collector.checker import EngineChecker  # noqa: E402
-from collector.decision_log import DecisionLog  # noqa: E402
+from collector.decisions.log import DecisionLog  # noqa: E402
 from collector.frontends.envoy_ext_authz import PATH, Authorization  # noqa: E402
 from collector.model import Report  # noqa: E402
 from collector.proto import envoy_pb2 as pb  # noqa: E402

@@ -15,7 +15,7 @@ from typing import Any
 
 from clickhouse_driver import Client
 
-from collector.decided import Sought
+from collector.decisions.decided import Sought
 from collector.store.queries import decision, decisions
 from migrations.clickhouse import migrate_clickhouse
 from tests.embedded.daemon import running_store

@@ -29,7 +29,7 @@ import grpc  # noqa: E402
 import uvloop  # noqa: E402
 
 from collector.checker import EngineChecker  # noqa: E402
-from collector.decision_log import DecisionLog  # noqa: E402
+from collector.decisions.log import DecisionLog  # noqa: E402
 from collector.frontends.envoy_rlqs import PATH, grpc_methods  # noqa: E402
 from collector.model import Report  # noqa: E402
 from collector.proto import envoy_rlqs_pb2 as pb  # noqa: E402

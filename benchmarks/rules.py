@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 
-from collector.bag_sample import LOOKS, BagSample
+from collector.status.bag_sample import LOOKS, BagSample
 from policy.attributes import AttributeBag, Value
 from policy.engine import Engine
 from policy.explain.sampled import references_of

@@ -11,39 +11,36 @@ from dataclasses import dataclass
 import uvloop
 
 from collector.accounts import Accounts
-from collector.activity import Activity
-from collector.bag_sample import BagSample
+from collector.api.agreement import agreement_router
+from collector.api.app import api_app
+from collector.api.audit import audit_router
+from collector.api.checks import checks_router
+from collector.api.collectors import collectors_router, roster_router
+from collector.api.dead import dead_router
+from collector.api.decisions import decisions_router
+from collector.api.evaluate import evaluate_router
+from collector.api.importing import import_router
+from collector.api.lists import lists_router
+from collector.api.outbox import outbox_router
+from collector.api.query import query_router
+from collector.api.quotas import quotas_router
+from collector.api.reconciliation import reconciliation_router
+from collector.api.rules import rules_router
+from collector.api.servicegraph import servicegraph_router
+from collector.api.status import status_router
+from collector.api.usage import usage_router
+from collector.api.versions import versions_router
+from collector.api.zipkin_query import zipkin_router
 from collector.checker import EngineChecker
 from collector.consumption import Consumption
 from collector.dead import Dead
-from collector.decision_log import DecisionLog
+from collector.decisions.explainer import Explainer
+from collector.decisions.history import DecisionHistory
+from collector.decisions.log import DecisionLog
 from collector.dispatcher import Dispatcher, dispatcher
 from collector.errors import InvalidSetting
-from collector.explainer import Explainer
 from collector.frontends import GRPC, HTTP, SOCKETS
-from collector.frontends.agreement_api import agreement_router
-from collector.frontends.api import api_app
-from collector.frontends.audit_api import audit_router
-from collector.frontends.checks_api import checks_router
-from collector.frontends.collectors_api import collectors_router, roster_router
-from collector.frontends.dead_api import dead_router
-from collector.frontends.decisions_api import decisions_router
-from collector.frontends.evaluate_api import evaluate_router
-from collector.frontends.import_api import import_router
-from collector.frontends.lists_api import lists_router
-from collector.frontends.outbox_api import outbox_router
-from collector.frontends.query_api import query_router
-from collector.frontends.quotas_api import quotas_router
-from collector.frontends.reconciliation_api import reconciliation_router
-from collector.frontends.rules_api import rules_router
-from collector.frontends.servicegraph import servicegraph_router
-from collector.frontends.status_api import status_router
-from collector.frontends.usage_api import usage_router
-from collector.frontends.versions_api import versions_router
-from collector.frontends.zipkin_query import zipkin_router
-from collector.heartbeat import Heartbeat, Named
 from collector.heir import heir
-from collector.history import DecisionHistory
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
 from collector.outbox import Outbox, OutboxMetrics
@@ -51,12 +48,15 @@ from collector.own import Own
 from collector.questions import Questions
 from collector.quota_metrics import LeaseMetrics
 from collector.reporter import OutboxReporter
-from collector.roster import Roster
-from collector.rule_status import RuleStatuses
 from collector.services import Services
 from collector.settings import Settings
 from collector.shares import QuotaSharing, UsageRecorder
 from collector.snapshots import SnapshotKeeper
+from collector.status.activity import Activity
+from collector.status.bag_sample import BagSample
+from collector.status.heartbeat import Heartbeat, Named
+from collector.status.roster import Roster
+from collector.status.rule_status import RuleStatuses
 from collector.store.client import Store
 from collector.transport.asgi import Door
 from collector.transport.server import serve

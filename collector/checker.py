@@ -5,10 +5,10 @@ from collections.abc import Awaitable
 
 from prometheus_client import Counter
 
-from collector.bag_sample import BagSample
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.errors import Unready
 from collector.own import Own
+from collector.status.bag_sample import BagSample
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import CountersDown, NoSnapshot

@@ -14,13 +14,13 @@ from itertools import count
 
 from prometheus_client import Gauge
 
-from collector.bag_sample import BagSample
 from collector.errors import Overloaded, Unready
 from collector.own import Own
 from collector.services import Assignment, Tell, Usage, Verb
 from collector.shares.bucket import IDLE_S, Bucket
 from collector.shares.rounds import Rounds
 from collector.shares.usage import UsageRecorder
+from collector.status.bag_sample import BagSample
 from policy.answers import Standing
 from policy.attributes import AttributeBag
 from policy.engine import Engine

@@ -11,7 +11,7 @@ from itertools import count
 from prometheus_client import Counter
 
 from collector.checker import ANSWERS, CHECKS
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.services import Usage, Verb
 from collector.shares.bucket import Bucket, Part
 from policy.answers import COUNTERS_DOWN, decision_of

@@ -7,19 +7,19 @@ from typing import Any
 
 import httpx
 
+from collector.api.app import api_app
+from collector.api.audit import audit_router
+from collector.api.checks import checks_router
+from collector.api.collectors import collectors_router
+from collector.api.importing import import_router
+from collector.api.lists import lists_router
+from collector.api.quotas import quotas_router
+from collector.api.rules import rules_router
+from collector.api.usage import usage_router
+from collector.api.versions import versions_router
 from collector.checker import EngineChecker
 from collector.consumption import Consumption
-from collector.decision_log import DecisionLog
-from collector.frontends.api import api_app
-from collector.frontends.audit_api import audit_router
-from collector.frontends.checks_api import checks_router
-from collector.frontends.collectors_api import collectors_router
-from collector.frontends.import_api import import_router
-from collector.frontends.lists_api import lists_router
-from collector.frontends.quotas_api import quotas_router
-from collector.frontends.rules_api import rules_router
-from collector.frontends.usage_api import usage_router
-from collector.frontends.versions_api import versions_router
+from collector.decisions.log import DecisionLog
 from collector.lists import ListKeeper
 from collector.snapshots import SnapshotKeeper
 from policy.engine import Engine

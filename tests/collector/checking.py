@@ -3,7 +3,7 @@
 import time
 
 from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.model import Report
 from collector.services import Services
 from collector.shares import QuotaSharing, UsageRecorder

@@ -9,7 +9,7 @@ import httpx
 from fastapi import APIRouter, FastAPI
 
 from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.decoders import decode_group
 from collector.store.client import Store
 from policy.attributes import AttributeBag

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.decided import Cell
-from collector.frontends.agreement_api import agreement_router
-from collector.history import DecisionHistory
+from collector.api.agreement import agreement_router
+from collector.decisions.decided import Cell
+from collector.decisions.history import DecisionHistory
 from collector.store.client import Store
 from policy.errors import UnknownRule
 from policy.kinds import AnyRule

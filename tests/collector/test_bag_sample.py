@@ -1,7 +1,7 @@
 """Which requests are sampled, and how many."""
 
-from collector import bag_sample
-from collector.bag_sample import BagSample
+from collector.status import bag_sample
+from collector.status.bag_sample import BagSample
 from policy.engine import Engine
 from policy.explain.sampled import Sampled, references_of
 from policy.quota.memory import MemoryCounters

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.errors import Unready
 from policy.attributes import AttributeBag
 from policy.engine import Engine

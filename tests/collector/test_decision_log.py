@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from collector.decision_log import BATCH_LINES, DecisionLog, trace_id
+from collector.decisions.log import BATCH_LINES, DecisionLog, trace_id
 from collector.decoders import decode_group
 from collector.model import Signal
 from policy.attributes import AttributeBag

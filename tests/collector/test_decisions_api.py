@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.frontends.decisions_api import decisions_router
-from collector.history import DecisionHistory
-from collector.recent import RecentDecisions
+from collector.api.decisions import decisions_router
+from collector.decisions.history import DecisionHistory
+from collector.decisions.recent import RecentDecisions
 from collector.store.client import Store
 from collector.store.queries.decisions import MOST_COUNTED
 from tests.collector.recorded import Recorded, asked

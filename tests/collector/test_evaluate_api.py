@@ -8,8 +8,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from collector.explainer import Explainer
-from collector.frontends.evaluate_api import evaluate_router
+from collector.api.evaluate import evaluate_router
+from collector.decisions.explainer import Explainer
 from collector.own import Own
 from policy.engine import Engine
 from policy.lists import HeldLists

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from collector.frontends.bodies import MAX_BODY
+from collector.api.bodies import MAX_BODY
 from tests.collector.api import Api, refused
 
 LIMITS = """

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from collector.frontends.bodies import MAX_BODY
-from collector.frontends.lists_api import lists_router
+from collector.api.bodies import MAX_BODY
+from collector.api.lists import lists_router
 from policy.store import RuleStore
 from tests.collector.api import Api, refused
 from tests.collector.list_source import Source, source, text

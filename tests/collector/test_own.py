@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.own import Own
 from policy.attributes import AttributeBag, Value
 from policy.engine import Engine

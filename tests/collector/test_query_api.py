@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from collector.frontends.query_api import query_router
-from collector.frontends.servicegraph import servicegraph_router
-from collector.frontends.zipkin_query import zipkin_router
+from collector.api.query import query_router
+from collector.api.servicegraph import servicegraph_router
+from collector.api.zipkin_query import zipkin_router
 from collector.ingest import store_group
 from collector.model import Signal, Taken
 from collector.questions import Questions

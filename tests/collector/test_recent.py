@@ -1,7 +1,7 @@
 """What is kept of the last decisions, and how much of it."""
 
-from collector import recent
-from collector.recent import RecentDecisions
+from collector.decisions import recent
+from collector.decisions.recent import RecentDecisions
 from policy.results import DecidedBy, Decision
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from collector.activity import CHECKS, NEVER, Activity, checks_to
-from collector.bag_sample import BagSample
+from collector.api.status import status_router
 from collector.checker import EngineChecker
-from collector.decision_log import DecisionLog
-from collector.frontends.status_api import status_router
+from collector.decisions.log import DecisionLog
 from collector.own import Own
-from collector.rule_status import RuleStatuses
+from collector.status.activity import CHECKS, NEVER, Activity, checks_to
+from collector.status.bag_sample import BagSample
+from collector.status.rule_status import RuleStatuses
 from policy.attributes import AttributeBag
 from policy.engine import Engine
 from policy.errors import UnknownRule

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from collector.decision_log import DecisionLog
+from collector.decisions.log import DecisionLog
 from collector.own import Own
 from collector.services import Assignment, Member, Usage, Verb
 from collector.shares import QuotaSharing, UsageRecorder

@@ -2,7 +2,7 @@
 
 import math
 
-from collector.decided import Cell, Example
+from collector.decisions.decided import Cell, Example
 from collector.store.client import Store
 
 CONFIDENT = 1.96  # standard deviations about a normal estimate that hold 95 of 100

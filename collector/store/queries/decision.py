@@ -1,6 +1,6 @@
 """One decision, by its id."""
 
-from collector.decided import StoredDecision
+from collector.decisions.decided import StoredDecision
 from collector.store.client import Store
 
 SQL = """

@@ -1,6 +1,6 @@
 """Decisions that were recorded, newest first: by who asked, for what, and which rule decided."""
 
-from collector.decided import Place, Sought, StoredDecision, Total
+from collector.decisions.decided import Place, Sought, StoredDecision, Total
 from collector.store.client import Store
 
 MOST_COUNTED = 10_000

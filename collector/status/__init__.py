@@ -1,0 +1,1 @@
+"""How rules and collectors fare: counted here, and told to all others."""
