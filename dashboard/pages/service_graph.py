@@ -7,6 +7,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 from dash.exceptions import PreventUpdate
 
 from collector.errors import CollectorError
+from collector.store.queries.beginnings import first_call_s
 from collector.store.queries.denials_by_rule import denials_by_rule
 from collector.store.queries.freshness import newest_ns
 from collector.store.queries.service_graph import service_graph
@@ -89,12 +90,16 @@ def legend() -> html.Div:
 
 
 def ask(context: Context, view: View) -> Graph:
-    """Raises StoreDown, StoreError."""
+    """Rates are of the part of the window since the first call: before it, nobody reported.
+
+    Raises StoreDown, StoreError.
+    """
     start_ns, end_ns = view.bounds(context.now_ns())
+    known_ns = max(start_ns, first_call_s(context.store) * SECOND_NS)
     return graph(
         service_graph(context.store, start_ns, end_ns, MOST_EDGES),
         denials_by_rule(context.store, start_ns, end_ns, MOST_EDGES),
-        (end_ns - start_ns) / SECOND_NS,
+        max(1, (end_ns - known_ns) / SECOND_NS),
         most=MOST_EDGES if view.all else MOST_SERVICES,
         chosen=(view.source, view.destination, view.service),
         unpaired=unpaired(context.store, start_ns, end_ns),

@@ -2,11 +2,13 @@ import time
 
 import pytest
 
+from collector.store.queries.beginnings import first_call_s
 from collector.store.queries.denials_by_rule import Denials, denials_by_rule
 from collector.store.queries.freshness import newest_ns
 from collector.store.queries.rollups import SECOND_NS, window
 from collector.store.queries.services import services
 from tests.collector.stored_rows import SECOND, decision, insert, request, span
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_services_are_callers_called_and_those_with_spans(store, now_ns):
 
 
 def test_an_empty_store_is_of_no_age(store, now_ns):
-    assert newest_ns(store, now_ns) == 0
+    assert (newest_ns(store, now_ns), first_call_s(store)) == (0, 0)
     assert services(store, now_ns - 60 * SECOND, now_ns) == []
     assert denials_by_rule(store, now_ns - 60 * SECOND, now_ns) == []
 
@@ -83,3 +85,12 @@ def test_a_window_is_read_of_the_finest_rollup_that_is_there_and_quick(length_s,
     assert found.rollup.edges == table
     assert len(found.steps) <= 101
     assert found.step_s % found.rollup.grain_s == 0
+
+
+def test_the_first_call_is_known_to_the_second_for_a_day_then_to_the_minute(store, now_ns):
+    insert(store, "requests", [request(now_ns, "a", "b")])
+    assert first_call_s(store) == now_ns // SECOND
+    old_ns = now_ns - 2 * 86_400 * SECOND
+    insert(store, "requests", [request(old_ns, "a", "b")])
+    store.command("ALTER TABLE edges_1s DELETE WHERE time < now() - INTERVAL 1 DAY")
+    assert eventually(lambda: first_call_s(store) == old_ns // (60 * SECOND) * 60)

@@ -19,7 +19,8 @@ def shop(store: Store) -> str:
     """web and mobile call frontend, which calls cart; mobile is denied a quarter by free-tier.
 
     web → frontend 60 requests, none fails; mobile → frontend 40, of them 10 denied;
-    frontend → cart 50 of 40 ms, of them 5 fail. All within the last two minutes.
+    frontend → cart 50 of 40 ms, of them 5 fail. All within the last two minutes, in a mesh that
+    has reported for an hour.
     Returns the query for the five minutes that end now.
     """
     now_ns = time.time_ns()
@@ -35,6 +36,7 @@ def shop(store: Store) -> str:
         request(at_ns(n), "frontend.shop", "cart.shop", duration_ns=40 * MS, error=int(n < 5))
         for n in range(50)
     ]
+    rows.append(request(now_ns - 3600 * SECOND, "web.shop", "frontend.shop"))
     insert(store, "requests", rows)
     denials = [decision(at_ns(n), "mobile.shop", "frontend.shop") for n in range(10)]
     insert(store, "decisions", denials)
