@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 SERVICE, NAME, CONTENT = "chaos.bench", "work", "content"
+# How long ago spans were: to a collector whose clock is an hour behind they are of the past, too.
+AGO_NS = 2 * 3600 * 1_000_000_000
 
 
 def content_of(number: int) -> str:
@@ -25,15 +27,15 @@ def request_of(numbers: range) -> bytes:
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key="service.name").value.string_value = SERVICE
     spans = resource.scope_spans.add().spans
-    now_ns = time.time_ns()
+    end_ns = time.time_ns() - AGO_NS
     for number in numbers:
         span = spans.add(
             trace_id=number.to_bytes(16, "big"),
             span_id=number.to_bytes(8, "big"),
             name=NAME,
             kind=2,
-            start_time_unix_nano=now_ns - 1_000_000,
-            end_time_unix_nano=now_ns,
+            start_time_unix_nano=end_ns - 1_000_000,
+            end_time_unix_nano=end_ns,
         )
         span.attributes.add(key=CONTENT).value.string_value = content_of(number)
     return request.SerializeToString()

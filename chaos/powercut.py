@@ -16,15 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from chaos.disk import run
 from collector.outbox import Outbox
 
 MIB = 1024 * 1024
 IMAGE_BYTES = 192 * MIB
 FIRST_S, LONGEST_S = 0.05, 0.5  # between the first acknowledgement and the cut
-
-
-class CannotMount(Exception):
-    """Not root, or no loop devices."""
 
 
 class Cut(NamedTuple):
@@ -108,13 +105,3 @@ def on_disk(image: Path, at: Path) -> Iterator[None]:
         yield
     finally:
         run("umount", str(at))
-
-
-def run(*words: str) -> None:
-    """Raises CannotMount."""
-    try:
-        subprocess.run(words, check=True, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise CannotMount(f"there is no {words[0]}") from error
-    except subprocess.CalledProcessError as error:
-        raise CannotMount(f"{' '.join(words[:3])}: {error.stderr.strip()}") from error

@@ -13,13 +13,15 @@ from typing import Any
 
 import httpx
 
+from chaos.askers import Askers
 from chaos.faults import Breaker, planned
 from chaos.ledger import Ledger
 from chaos.processes import gained, strays, usage
-from chaos.proxy import Proxies
+from chaos.rig import Rig
 from chaos.senders import Senders
 from chaos.verdict import (
     ACCOUNTED,
+    ASKED,
     FRESH,
     NO_LEAKS,
     NOTHING_LEFT,
@@ -31,7 +33,6 @@ from chaos.verdict import (
     verdict,
 )
 from collector.errors import StoreError
-from collector.settings import Settings
 from collector.store.client import Store
 from launch.supervisor import ChildFailed, Supervisor
 
@@ -63,17 +64,10 @@ class Result:
 class Chaos:
     """`run` from a thread beside the supervisor's `watch`, which starts again what it breaks."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        supervisor: Supervisor,
-        proxies: Proxies,
-        plan: Plan,
-        say: Callable[[str], None],
-    ) -> None:
-        self._settings = settings
-        self._supervisor = supervisor
-        self._proxies = proxies
+    def __init__(self, rig: Rig, plan: Plan, say: Callable[[str], None]) -> None:
+        self._rig = rig
+        self._settings = rig.settings
+        self._supervisor = rig.supervisor
         self._plan = plan
         self._say = say
         self.result: Result | None = None
@@ -89,14 +83,23 @@ class Chaos:
             self._supervisor.stop_event.set()
 
     def _run(self) -> Result:
+        for reason in self._rig.missing:
+            self._say(reason)
         ledger = Ledger()
         url = f"{self._settings.collector_url}/v1/traces"
         senders = Senders(url, ledger, self._plan.senders, self._plan.spans_per_second)
+        breaker = self._rig.breaker()
+        askers = Askers(self._settings.collector_url, breaker.disturbed)
+        askers.prepare()
+        if not self._until(askers.ready, LONGEST_START_S):
+            raise ChildFailed("the rules of the checks are not in force")
         before = usage(self._supervisor)
         senders.start()
+        askers.start()
         try:
-            done = self._break()
+            done = self._break(breaker)
         finally:
+            askers.stop(LONGEST_ANSWER_S)
             began = time.monotonic()
             answered = senders.stop(LONGEST_ANSWER_S)
         self._say(f"{sum(done.values())} faults done; waiting until everything is stored")
@@ -119,6 +122,7 @@ class Chaos:
         said[ACCOUNTED] += unaccounted(self._metrics())
         if fresh_s > FRESH_S:
             said[FRESH].append(f"a span is stored {fresh_s:.1f} s after it was acknowledged")
+        said[ASKED] += askers.wrong
         said[NO_LEAKS] += gained(before, usage(self._supervisor))
         said[NO_LEAKS] += [
             f"process {pid} was left behind"
@@ -126,6 +130,7 @@ class Chaos:
         ]
         report = self._report(done, ledger, found, drain_s)
         holds = {check: not texts for check, texts in said.items()}
+        report["asked"] = dict(sorted(askers.counts.items()))
         report |= {"fresh_s": round(fresh_s, 1), "checks": holds}
         return Result(report, [f"{check}: {text}" for check in said for text in said[check]])
 
@@ -137,11 +142,11 @@ class Chaos:
         self._until(lambda: is_stored(store, number), LONGEST_DRAIN_S)
         return time.monotonic() - began
 
-    def _break(self) -> Mapping[str, int]:
-        breaker = Breaker(self._supervisor, self._proxies, self._settings.broker_url)
+    def _break(self, breaker: Breaker) -> Mapping[str, int]:
         done: Counter[str] = Counter()
         told_s = time.monotonic()
-        for number, fault in enumerate(planned(self._plan.faults, self._plan.seed), 1):
+        faults = planned(self._plan.faults, self._plan.seed, breaker.every)
+        for number, fault in enumerate(faults, 1):
             self._supervisor.stop_event.wait(fault.after_s)
             if not self._until(partial(breaker.can, fault), LONGEST_START_S):
                 raise ChildFailed(f"{fault.target} is not back after {LONGEST_START_S:.0f} s")
@@ -186,6 +191,7 @@ class Chaos:
             "drain_s": round(drain_s, 1),
             "seed": self._plan.seed,
             "by_fault": dict(sorted(done.items())),
+            "left_out": self._rig.missing,
             "restarts": restarts,
             "resent": ledger.resent,
             "ack_p50_ms": round(cuts[49], 1),

@@ -62,8 +62,9 @@ ROLLUPS = "I4 rollups count what is stored"
 NOTHING_LEFT = "I5 nothing waits, nothing was given up"
 ACCOUNTED = "I6 every message is accounted for"
 FRESH = "I7 what comes now is stored soon"
+ASKED = "I8 checks are answered, and as they must be"
 NO_LEAKS = "I10 processes hold no more than before"
-CHECKS = (ACKNOWLEDGED, ONCE, AS_SENT, ROLLUPS, NOTHING_LEFT, ACCOUNTED, FRESH, NO_LEAKS)
+CHECKS = (ACKNOWLEDGED, ONCE, AS_SENT, ROLLUPS, NOTHING_LEFT, ACCOUNTED, FRESH, ASKED, NO_LEAKS)
 
 Verdict = dict[str, list[str]]  # by check what is not as it must be, in a sentence each
 

@@ -41,10 +41,9 @@ def chaos(
     must count the same, and nothing may be left of a fault. Ends with exit code 1
     when it is not so.
     """
-    from chaos.links import environs, proxies_of
+    from chaos.rig import rig_in
     from chaos.run import Chaos, Plan, watched, written
-    from collector.settings import PREFIX, Settings
-    from launch.embedded import free_ports, start, supervise
+    from collector.settings import PREFIX
     from launch.signals import stop_on_signals
     from launch.supervisor import ChildFailed
     from observe import configure_logging
@@ -52,17 +51,13 @@ def chaos(
     configure_logging("bench", "ERROR")
     directory = data_dir or Path(tempfile.mkdtemp(prefix="meshmeter-chaos-"))
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
-    settings = free_ports(Settings(), directory)
-    proxies = proxies_of(settings)
-    supervisor = supervise(settings, environ, say)
-    supervisor.longest_pause_s = 1.0
-    supervisor.own = environs(settings, proxies)
-    stop_on_signals(supervisor.stop_event)
+    rig = rig_in(directory, environ, say)
+    stop_on_signals(rig.supervisor.stop_event)
     code = 1
     try:
-        start(supervisor, settings, environ)
+        rig.start()
         plan = Plan(faults, seed, senders, spans_per_second)
-        result = watched(Chaos(settings, supervisor, proxies, plan, say), supervisor)
+        result = watched(Chaos(rig, plan, say), rig.supervisor)
     except KeyboardInterrupt:
         say("stopped before the end: there is no report")
     except ChildFailed as error:
@@ -78,8 +73,7 @@ def chaos(
             print(f"meshmeter: {fault}", file=sys.stderr)
         code = 1 if result.faults else 0
     finally:
-        supervisor.stop()
-        proxies.close()
+        rig.close()
     if data_dir is None and code == 0:
         shutil.rmtree(directory, ignore_errors=True)
     else:
@@ -101,12 +95,13 @@ def powercut(
     """
     import json
 
-    from chaos import powercut as rig
+    from chaos.disk import CannotMount
+    from chaos.powercut import cuts as cut_one_by_one
 
     with tempfile.TemporaryDirectory(prefix="meshmeter-powercut-") as directory:
         try:
-            found = list(rig.cuts(cuts, Path(directory), say))
-        except rig.CannotMount as error:
+            found = list(cut_one_by_one(cuts, Path(directory), say))
+        except CannotMount as error:
             say(f"power cannot be cut here: {error}")
             raise typer.Exit(2) from error
     text = json.dumps({

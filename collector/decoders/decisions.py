@@ -25,6 +25,9 @@ def decode(report: Report, out: Collected) -> None:
             refusal = (Reason.UNREADABLE, f"not a decision: {type(error).__name__} {error}")
             out.refuse(report, refusal, line)
             continue
+        if row.time > report.received_ns:
+            # The same clock told both, and was set back in between.
+            row = row._replace(time=report.received_ns)
         late = refused_time(row.time, report.received_ns)
         if late:
             out.refuse(report, late, line)

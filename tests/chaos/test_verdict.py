@@ -4,21 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import psutil
 import pytest
 
 from chaos.faults import EVERY, planned
 from chaos.ledger import CONTENT, NAME, SERVICE, Ledger, content_of, request_of
-from chaos.processes import MIB, Usage, gained, strays
+from chaos.processes import IDLE, MIB, Usage, busy_threads, gained, strays
 from chaos.verdict import stored, unaccounted, verdict
 from collector.decoders import decode_group
 from collector.model import Report, Signal
 from collector.store.client import Store
-from launch.supervisor import Supervisor
+from launch.supervisor import LIBC, Supervisor
 from tests.collector.stored_rows import insert, span
 from tests.waiting import eventually
 
+PR_SET_NAME = 15  # linux/prctl.h
 HOURLY = "the rollup by hour counts"
 
 
@@ -107,6 +110,26 @@ def test_what_a_process_gained_is_said():
     before = {"worker": Usage(20, 5, 100 * MIB)}
     assert gained(before, {"worker": Usage(30, 6, 150 * MIB)}) == []
     assert len(gained(before, {"worker": Usage(200, 90, 900 * MIB)})) == 3
+
+
+def test_a_thread_that_waits_in_the_pool_of_clickhouse_is_not_counted():
+    named, over = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        LIBC.prctl(PR_SET_NAME, IDLE.encode())
+        named.set()
+        over.wait()
+
+    own = psutil.Process()
+    before = busy_threads(own)
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        assert named.wait(10)
+        assert (busy_threads(own), own.num_threads()) == (before, before + 1)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_a_process_that_nobody_looks_after_is_found(tmp_path):

@@ -111,6 +111,11 @@ def test_an_old_decision_is_a_dead_letter():
     assert [letter.reason for letter in decode(DECISION | {"time": 1}).dead] == ["no_time"]
 
 
+def test_a_decision_made_before_the_clock_was_set_back_is_of_when_it_was_told():
+    hour_ns = 3_600_000_000_000
+    assert only({**DECISION, "time": NOW_NS + hour_ns}) == only(DECISION)
+
+
 def test_a_lone_surrogate_is_no_text_and_is_replaced():
     assert only(DECISION | {"reason": "\ud800"})["reason"] == "?"
 
