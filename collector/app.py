@@ -21,6 +21,7 @@ from collector.api.decisions import decisions_router
 from collector.api.evaluate import evaluate_router
 from collector.api.importing import import_router
 from collector.api.lists import lists_router
+from collector.api.names import names_router
 from collector.api.outbox import outbox_router
 from collector.api.query import query_router
 from collector.api.quotas import quotas_router
@@ -43,7 +44,7 @@ from collector.frontends import GRPC, HTTP, SOCKETS
 from collector.heir import heir
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
-from collector.outbox import Outbox, OutboxMetrics
+from collector.outbox import NameLimits, Outbox, OutboxMetrics
 from collector.own import Own
 from collector.questions import Questions
 from collector.quota_metrics import LeaseMetrics
@@ -98,7 +99,11 @@ class Parts:
 async def parts(settings: Settings) -> AsyncIterator[Parts]:
     """Made from the inside out and closed in reverse. Raises InvalidSetting."""
     async with AsyncExitStack() as owned:
-        outbox = Outbox(settings.data_dir / "outbox", settings.outbox_max_bytes)
+        outbox = Outbox(
+            settings.data_dir / "outbox",
+            settings.outbox_max_bytes,
+            names=NameLimits(settings.max_services, settings.max_operations),
+        )
         owned.callback(outbox.close)
         owned.callback(OutboxMetrics(outbox).close)
         sender = dispatcher(settings, outbox, lambda: Store(settings.clickhouse_url))
@@ -215,6 +220,7 @@ def door(made: Parts, settings: Settings) -> Door:
         servicegraph_router(made.questions),
         reconciliation_router(Accounts(made.outbox)),
         outbox_router(Accounts(made.outbox)),
+        names_router(made.outbox),
         dead_router(made.dead),
         internal_router(made.outbox, settings),
     )

@@ -6,7 +6,7 @@ import httpx
 
 from collector.errors import Malformed, Unready
 from collector.group_frames import ATTEMPT_HEADER, COUNT_HEADER, REPLAYED_HEADER, decode_reports
-from collector.model import Account, Taken
+from collector.model import Account, Names, Taken
 
 TIMEOUT = httpx.Timeout(10, connect=2)
 
@@ -34,6 +34,11 @@ class HttpGroups:
             raise Unready(f"{answer.url} answered with part of a group")
         attempt = int(answer.headers[ATTEMPT_HEADER])
         return Taken(reports, attempt, answer.headers[REPLAYED_HEADER] == "1")
+
+    def over(self, group: int, names: Names) -> Names:
+        answer = self._request("POST", f"{group}/names", names)
+        told: Names = self._expect_success(answer).json()
+        return told
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:
         told = {"accounts": [account._asdict() for account in accounts]}

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from prometheus_client import Counter
 
-from collector.model import Account, Taken
+from collector.model import Account, Names, Taken
 from collector.outbox import Outbox
 
 GROUPS = Counter(
@@ -22,6 +22,9 @@ class Groups(Protocol):
 
     def fetch(self, group: int) -> Taken | None:
         """Begins an attempt. None when there is nothing (any more) to do."""
+
+    def over(self, group: int, names: Names) -> Names:
+        """Of the names in it, those to be stored under another; the same whenever asked."""
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:
         """It is stored, and that became of its items."""
@@ -45,6 +48,9 @@ class OutboxGroups:
 
     def fetch(self, group: int) -> Taken | None:
         return self._outbox.begin_attempt(group)
+
+    def over(self, group: int, names: Names) -> Names:
+        return self._outbox.over(group, names)
 
     def done(self, group: int, accounts: Sequence[Account]) -> None:
         if self._outbox.mark_done(group, accounts):

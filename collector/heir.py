@@ -13,7 +13,7 @@ from collector.dispatcher import TERMS
 from collector.errors import CollectorError
 from collector.groups import GROUPS, OutboxGroups
 from collector.ingest import ingest
-from collector.outbox import Outbox
+from collector.outbox import NameLimits, Outbox
 from collector.settings import Settings
 from collector.store.client import Store
 
@@ -33,10 +33,12 @@ class Heir:
         store_here: Callable[[Outbox, int], bool],
         *,
         every_s: float = EVERY_S,
+        names: NameLimits | None = None,
     ) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
         self._store_here = store_here
+        self._names = names or NameLimits()
         self._every_s = every_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="heir", daemon=True)
@@ -52,7 +54,7 @@ class Heir:
     def _work(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                left = Outbox.left_behind(self._directory, self._max_bytes)
+                left = Outbox.left_behind(self._directory, self._max_bytes, self._names)
                 if left is not None:
                     self._deliver(left)
             except CollectorError as error:
@@ -83,4 +85,9 @@ def heir(settings: Settings, store: Callable[[], Store]) -> Heir:
             opened.append(store())
         return ingest(OutboxGroups(left), opened[0], left.collector_id, group)
 
-    return Heir(settings.data_dir / "outbox", settings.outbox_max_bytes, store_here)
+    return Heir(
+        settings.data_dir / "outbox",
+        settings.outbox_max_bytes,
+        store_here,
+        names=NameLimits(settings.max_services, settings.max_operations),
+    )

@@ -16,7 +16,8 @@ from pathlib import Path
 from prometheus_client import Counter
 
 from collector.decoders import decode_group
-from collector.errors import StoreDown, StoreError
+from collector.decoders.names import Over
+from collector.errors import StoreDown, StoreError, Unready
 from collector.groups import Groups
 from collector.model import Account, Taken
 from collector.store.client import Store
@@ -47,9 +48,13 @@ def ingest(groups: Groups, store: Store, collector_id: str, group: int) -> bool:
     if taken is None:
         return True
     try:
-        accounts = store_group(store, collector_id, group, taken)
+        accounts = store_group(
+            store, collector_id, group, taken, lambda names: groups.over(group, names)
+        )
     except StoreDown as error:
         return wait(groups, group, error, taken=True)
+    except Unready:
+        raise
     except Exception as error:
         log.exception("A group cannot be stored", extra={"group": group})
         groups.failed(group, reason(error))
@@ -72,13 +77,15 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
-def store_group(store: Store, collector_id: str, group: int, taken: Taken) -> Sequence[Account]:
-    """What became of the items.
+def store_group(
+    store: Store, collector_id: str, group: int, taken: Taken, over: Over | None = None
+) -> Sequence[Account]:
+    """What became of the items. `over`: the budget of names; None: all have a place.
 
-    Raises StoreDown, StoreError, and whatever a faulty decoder raises.
+    Raises StoreDown, StoreError, and whatever `over` or a faulty decoder raises.
     """
     with cpu("decode"):
-        decoded = decode_group(taken.reports, row_group(collector_id, group))
+        decoded = decode_group(taken.reports, row_group(collector_id, group), over)
     for table in sorted(decoded.tables):
         with cpu("insert"):
             store_table(store, f"{collector_id}:{group}", table, decoded.tables[table], taken)

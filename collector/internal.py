@@ -2,7 +2,8 @@
 
 `GET /internal/groups/7?collector_id=…` answers with the group's reports (`group_frames`), how many
 there are in `x-meshmeter-reports`, and the number of the attempt in `x-meshmeter-attempt`. 410: not
-pending (any more). 421: another collector answers at this address now. `POST …/done`,
+pending (any more). 421: another collector answers at this address now. `POST …/names` answers
+which of the names in it are over the budget. `POST …/done`,
 `POST …/failed` and `POST …/put-back` tell how it went. With an internal token they ask for it;
 without one they answer loopback only.
 """
@@ -22,7 +23,7 @@ from collector.group_frames import (
     encode_reports,
 )
 from collector.groups import OutboxGroups
-from collector.model import Account
+from collector.model import Account, Names
 from collector.outbox import Outbox
 from collector.settings import Settings
 
@@ -64,6 +65,10 @@ def router(outbox: Outbox, settings: Settings) -> APIRouter:
             REPLAYED_HEADER: str(int(taken.replayed)),
         }
         return Response(encode_reports(taken.reports), media_type=MEDIA_TYPE, headers=headers)
+
+    @routes.post("/{group}/names")
+    def over(group: int, names: dict[str, dict[str, list[str]]]) -> Names:
+        return groups.over(group, names)
 
     @routes.post("/{group}/done", status_code=204)
     def done(group: int, told: Done) -> None:

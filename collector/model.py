@@ -82,6 +82,10 @@ class Taken(NamedTuple):
     replayed: bool = False  # from quarantine: its tokens may be forgotten
 
 
+# Kind, then whose, then names: services by who sent them, operations by service.
+Names = Mapping[str, Mapping[str, Sequence[str]]]
+
+
 class Account(NamedTuple):
     """What became of one sender's items of one signal in a group that was stored."""
 

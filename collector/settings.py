@@ -56,6 +56,8 @@ class Settings:
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     max_body_bytes: int = setting(16 * 1024 * 1024, "largest report accepted, decompressed, bytes")
     outbox_max_bytes: int = setting(10 * 1024**3, "largest outbox on disk, bytes")
+    max_services: int = setting(1000, "service names told apart of one sender")
+    max_operations: int = setting(1000, "span names told apart of one service")
     keep_spans_days: int = setting(7, "how long `meshmeter migrate` has spans kept, days")
     keep_requests_days: int = setting(7, "the same of access logs and reports")
     keep_logs_days: int = setting(7, "the same of log records")

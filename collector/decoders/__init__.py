@@ -22,6 +22,7 @@ from collector.decoders import (
 from collector.decoders.decoded import Collected, DeadLetter, Decoded
 from collector.decoders.envelopes import nothing
 from collector.decoders.limits import Reason
+from collector.decoders.names import Over, Part, names_of, rename
 from collector.errors import Refused
 from collector.model import Account, Report, Signal
 
@@ -48,14 +49,23 @@ DECODERS: dict[Signal, Decoder] = {
 }
 
 
-def decode_group(reports: Iterable[Report], group: int) -> Decoded:
-    """Every item of every report is a row, a dead letter, or skipped and counted."""
+def decode_group(reports: Iterable[Report], group: int, over: Over | None = None) -> Decoded:
+    """Every item of every report is a row, a dead letter, or skipped and counted.
+
+    `over` says, the same each time, which of the names in it are stored under another.
+    """
     parts = {signal: Collected() for signal in DECODERS}
     accounts: dict[tuple[Signal, str], Account] = {}
+    slices: list[Part] = []
     for report in reports:
-        account = decode(report, parts[report.signal])
+        out = parts[report.signal]
+        first = len(out.rows)
+        account = decode(report, out)
+        slices.append(Part(report.identity, out, first, len(out.rows)))
         key = report.signal, report.identity
         accounts[key] = added(accounts[key], account) if key in accounts else account
+    if over is not None and any((names := names_of(slices)).values()):
+        rename(slices, over(names))
     return Decoded.of(list(parts.values()), group, list(accounts.values()))
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.errors import InvalidSetting
-from collector.model import Account, Report, Signal, Taken
+from collector.model import Account, Names, Report, Signal, Taken
 from collector.outbox import books, quarantine, statements
 from collector.outbox.ballast import Ballast
 from collector.outbox.file import PAGE_BYTES, WAL_PAGES, Found, OutboxFile, lock_left_behind
 from collector.outbox.fill import HARD, KEPT, SOFT, Trend
+from collector.outbox.names import NameBudget, NameLimits, TurnedAway
 from collector.outbox.refusals import Full, Pressed, Slow
 from collector.outbox.values import (
     BookEntry,
@@ -42,6 +43,7 @@ PURGE_GROUPS = 16  # in one transaction: nobody should wait long for it
 FORGET_DIGESTS = 10_000
 WAITING_BYTES = 64 * MIB  # submitted and not yet committed
 CALL_TIMEOUT_S = 30.0
+DEFAULT_NAMES = NameLimits()
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ class Outbox:
         ballast_bytes: int = BALLAST_BYTES,
         clock: Callable[[], float] = time.time,
         found: Found | None = None,
+        names: NameLimits = DEFAULT_NAMES,
     ) -> None:
         """Raises InvalidSetting when no file can be kept in `directory`.
 
@@ -70,13 +73,17 @@ class Outbox:
         self._look_bytes = min(MIB, max_bytes // 256)  # to look costs as much as to add
         self._waiting_bytes = 0
         self._broken: list[tuple[Writer, OutboxFile]] = []
+        self._names = NameBudget(names)
         self._open(found)
+        self._call(lambda writing: self._names.load(writing, clock()))
 
     @classmethod
-    def left_behind(cls, directory: Path, max_bytes: int) -> "Outbox | None":
+    def left_behind(
+        cls, directory: Path, max_bytes: int, names: NameLimits = DEFAULT_NAMES
+    ) -> "Outbox | None":
         """One that nobody holds and in which something waits. Raises InvalidSetting."""
         found = lock_left_behind(directory)
-        return cls(directory, max_bytes, found=found) if found else None
+        return cls(directory, max_bytes, found=found, names=names) if found else None
 
     def _open(self, found: Found | None) -> None:
         since_s = int(self._clock()) - REMEMBER_S
@@ -162,6 +169,15 @@ class Outbox:
                 (group,),
             )
             return [Report(Signal(signal), *rest) for signal, *rest in rows]
+
+    def over(self, group: int, names: Names) -> Names:
+        """Of the names in a group, those to be stored under another; the same whenever asked."""
+        now_s = self._clock()
+        return self._call(lambda writing: self._names.over(writing, group, names, now_s))
+
+    def turned_away(self) -> list[TurnedAway]:
+        """What found no place in the budget of names."""
+        return self._call(lambda _writing: self._names.told())
 
     def mark_done(self, group: int, accounts: Sequence[Account] = ()) -> bool:
         """True the first time: then what became of its items is in the books."""

@@ -59,6 +59,22 @@ CREATE TABLE IF NOT EXISTS books
     PRIMARY KEY (signal, client, kind, reason)
 ) WITHOUT ROWID;
 
+-- The names of a group that are stored under another, as JSON: decided once.
+CREATE TABLE IF NOT EXISTS verdicts
+(
+    group_id INTEGER PRIMARY KEY,
+    over TEXT NOT NULL
+);
+
+-- Names that have a place in the budget.
+CREATE TABLE IF NOT EXISTS names
+(
+    kind TEXT NOT NULL, -- service, operation
+    owner TEXT NOT NULL, -- the sender that brought the service, the service that has the operation
+    name TEXT NOT NULL,
+    PRIMARY KEY (kind, owner, name)
+) WITHOUT ROWID;
+
 -- Digests of purged requests, so that a late retry is still known.
 CREATE TABLE IF NOT EXISTS digests
 (

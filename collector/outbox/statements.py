@@ -227,6 +227,7 @@ def remove(connection: sqlite3.Connection, group: int, first: int, last: int) ->
     )
     connection.execute("DELETE FROM requests WHERE id BETWEEN ? AND ?", (first, last))
     connection.execute("DELETE FROM groups WHERE id = ?", (group,))
+    connection.execute("DELETE FROM verdicts WHERE group_id = ?", (group,))
 
 
 def forget(connection: sqlite3.Connection, before_s: int, limit: int) -> None:
