@@ -15,7 +15,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[dict[str, Any]]:
     live = LiveCollector(tmp_path_factory.mktemp("collector"), redis_url)
-    yield httpx.get(f"{live.url}/openapi.json").raise_for_status().json()
+    yield httpx.get(f"{live.url}/openapi.json", timeout=60).raise_for_status().json()
     live.kill()
 
 
