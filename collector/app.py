@@ -60,6 +60,7 @@ from collector.status.roster import Roster
 from collector.status.rule_status import RuleStatuses
 from collector.store.client import Store
 from collector.transport.asgi import Door
+from collector.transport.connections import ConnectionLimits
 from collector.transport.server import serve
 from observe import Check
 from policy.engine import Engine
@@ -247,9 +248,16 @@ async def collect(settings: Settings, stop: asyncio.Event) -> None:
         for frontend in SOCKETS:
             await sockets.enter_async_context(frontend.listening(made.services, settings))
         addresses = [settings.http, settings.grpc]
+        limits = ConnectionLimits.named(
+            settings.connections_per_address, settings.connections_trusted
+        )
         # Workers come for what is sent at once: not before there is somebody to answer.
         await serve(
-            door(made, settings), addresses, stop, started=lambda _bound: made.sender.start()
+            door(made, settings),
+            addresses,
+            stop,
+            started=lambda _bound: made.sender.start(),
+            limits=limits,
         )
 
 

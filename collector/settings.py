@@ -55,6 +55,12 @@ class Settings:
     )
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     max_body_bytes: int = setting(16 * 1024 * 1024, "largest report accepted, decompressed, bytes")
+    connections_per_address: int = setting(
+        1000, "connections taken from one address over HTTP and gRPC; 0: any number"
+    )
+    connections_trusted: str = setting(
+        "127.0.0.0/8,::1", "networks of which they are not counted, by comma: this host, proxies"
+    )
     outbox_max_bytes: int = setting(10 * 1024**3, "largest outbox on disk, bytes")
     max_services: int = setting(1000, "service names told apart of one sender")
     max_operations: int = setting(1000, "span names told apart of one service")

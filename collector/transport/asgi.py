@@ -6,6 +6,7 @@ request instead of 86 to 125 (benchmarks/check.py).
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from inspect import isawaitable
 from typing import Any
@@ -70,6 +71,7 @@ class Door:
             if path.endswith(PREFIX_MARK)
         }
         self._fallback = fallback
+        self.busy: Counter[tuple[str, int] | None] = Counter()  # requests in hand, by peer
 
     def lose_readiness(self) -> None:
         """From now on /readyz says no, so that balancers look elsewhere."""
@@ -82,6 +84,16 @@ class Door:
         if scope["type"] != "http":
             await self._fallback(scope, receive, send)
             return
+        peer = scope.get("client")
+        self.busy[peer] += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self.busy[peer] -= 1
+            if not self.busy[peer]:
+                del self.busy[peer]
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["raw_path"].decode("latin-1")  # %2f is no slash of ours
         if is_grpc(scope):
             await self._grpc(scope, receive, send)

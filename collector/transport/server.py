@@ -14,6 +14,7 @@ from contextlib import ExitStack
 import h2corn
 
 from collector.transport.asgi import Door
+from collector.transport.connections import ConnectionLimits, Guard
 from collector.transport.listening import hold_back, listener, refuse
 
 log = logging.getLogger(__name__)
@@ -67,12 +68,14 @@ async def serve(
     notice_s: float = 0.0,
     drain_s: float = 30.0,
     started: Callable[[Addresses], None] | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> None:
     """Serves until `stop` is set, then answers what is in flight and returns.
 
     After the stop /readyz says no for `notice_s`; then connections get GOAWAY, streams end when
     what has arrived is read, and whatever still runs after `drain_s` is cancelled. `started` is
-    called with the addresses in use. Raises InvalidSetting when an address cannot be had.
+    called with the addresses in use. `limits`: of connections; none but of the process by default.
+    Raises InvalidSetting when an address cannot be had.
     """
     with ExitStack() as owned:
         listeners = [
@@ -87,6 +90,10 @@ async def serve(
             if starting.done() and not starting.exception():
                 bound = [sock.getsockname()[:2] for sock in listeners]
                 log.info("Serving", extra={"addresses": bound})
+                ports = frozenset(port for _, port in bound)
+                guard = Guard(ports, door.busy, limits or ConnectionLimits())
+                guarding = asyncio.create_task(guard.run())
+                owned.callback(guarding.cancel)
                 if started is not None:
                     started(bound)
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -88,10 +88,10 @@ class LiveCollector:
         assert rejected(self.call(otlp.PATH, over_grpc)) == (0, "")
         self.good += [over_http, over_grpc]
 
-    def connect(self, address: str = "") -> socket.socket:
-        """To its HTTP side, unless another address of it is named."""
+    def connect(self, address: str = "", source: str = "127.0.0.1") -> socket.socket:
+        """To its HTTP side, unless another address of it is named; `source`: where it is from."""
         host, _, port = (address or self.settings.http).rpartition(":")
-        return socket.create_connection((host, int(port)), timeout=20)
+        return socket.create_connection((host, int(port)), 20, (source, 0))
 
     def reset_peak(self) -> int:
         """Bytes resident now, from which `peak` is counted anew."""

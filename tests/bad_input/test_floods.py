@@ -10,6 +10,7 @@ import pytest
 
 from collector.frontends import otlp
 from tests.bad_input.live import MIB, LiveCollector
+from tests.waiting import eventually
 
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RESET, SETTINGS = 0, 1, 2, 3, 4
@@ -131,3 +132,27 @@ def test_more_connections_than_files_are_outlived(tmp_path: Path, redis_url: str
         collector.send_good()
     finally:
         collector.kill()
+
+
+def test_one_address_may_have_so_many_connections(tmp_path: Path, redis_url: str) -> None:
+    collector = LiveCollector(
+        tmp_path, redis_url, connections_per_address=5, connections_trusted="127.0.0.1"
+    )
+    try:
+        counters = collector.counters()
+        with ExitStack() as idle:
+            held = [idle.enter_context(collector.connect(source="127.0.0.2")) for _ in range(20)]
+            eventually(lambda: counters.moved("connections_closed", reason="too_many") == 15)
+            assert sum(map(answers, held)) == 5
+            assert answers(idle.enter_context(collector.connect(source="127.0.0.3")))
+        collector.send_good()
+    finally:
+        collector.kill()
+
+
+def answers(connection: socket.socket) -> bool:
+    try:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: collector\r\n\r\n")
+        return connection.recv(1000).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False

@@ -6,6 +6,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.bad_input.live import MIB, LiveCollector
+from tests.bad_input.test_floods import HELLO, OPENED, PING, SETTINGS, frame
 
 POST = b"POST /v1/traces HTTP/1.1\r\nhost: collector\r\ncontent-type: application/x-protobuf\r\n"
 RISE = 100 * MIB
@@ -101,8 +102,34 @@ HALF = {
 }
 
 
+GET = b"GET /healthz HTTP/1.1\r\nhost: collector\r\n"
+DRIPPED = {
+    "a head": b"GET /",
+    "a field of a head": POST + b"x-a: b",
+    "a head after a request": GET + b"\r\n" + POST,
+    "a head over HTTP/2": HELLO + frame(SETTINGS, 0, 0) + OPENED[:12],
+    "a head over HTTP/2, after a ping": HELLO
+    + frame(SETTINGS, 0, 0)
+    + frame(PING, 0, 0, bytes(8))
+    + OPENED[:12],
+}
+
+
+def ended(connection: socket.socket) -> bool:
+    """All that it has said is read."""
+    try:
+        while connection.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
 def test_what_stops_coming_is_given_up(collector: LiveCollector) -> None:
-    """All at once, since each takes ten seconds."""
+    """All at once, since each takes ten seconds: bodies, heads, and heads a byte at a time. What
+    only says nothing stays."""
     counters = collector.counters()
     with ExitStack() as open_connections:
 
@@ -115,15 +142,26 @@ def test_what_stops_coming_is_given_up(collector: LiveCollector) -> None:
         half = [connected(start) for start in HALF.values()]
         dripping = connected(HALF["a length"])
         dripping.settimeout(0.5)
+        heads = [connected(start) for start in DRIPPED.values()]
+        for head in heads:
+            head.setblocking(False)
+        quiet = [connected(GET + b"\r\n"), connected(HELLO + frame(SETTINGS, 0, 0))]
         said = b""
-        while not said:
-            dripping.sendall(b"x")
+        while not said or not all(map(ended, heads)):
+            for head in heads:
+                with suppress(OSError):
+                    head.sendall(b"x")
+            with suppress(OSError):
+                dripping.sendall(b"x")
             with suppress(TimeoutError):
-                said = dripping.recv(1000)
+                said = said or dripping.recv(1000)
         assert status(said) == 408
+        assert status(answered(quiet[0], GET + b"\r\n")) == 200
+        assert b"12345678" in answered(quiet[1], frame(PING, 0, 0, b"12345678") + frame(9, 0, 0))
         assert [status(answered(connection)) for connection in half] == [408, 408]
         assert [answered(connection) for connection in silent] == [b"", b"", b""]
     assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason="too_slow") == 3
+    assert counters.moved("connections_closed", reason="slow_head") >= 3  # HTTP/1.1's
 
 
 @pytest.mark.parametrize(
