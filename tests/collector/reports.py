@@ -109,10 +109,15 @@ def resource_of(told: dict[str, str]) -> Resource:
 
 
 def report(
-    body: Message | bytes, signal: Signal = Signal.OTLP_TRACES, identity: str = "b-1.default"
+    body: Message | bytes,
+    signal: Signal = Signal.OTLP_TRACES,
+    identity: str = "b-1.default",
+    received_ns: int = NOW_NS,
 ) -> Report:
+    """Accepted when the session began. A test that tells times of its own, later ones, tells when
+    it was accepted too: ten minutes later they would be in the future, and refused."""
     raw = body if isinstance(body, bytes) else body.SerializeToString()
-    return Report(signal, raw, NOW_NS, identity)
+    return Report(signal, raw, received_ns, identity)
 
 
 def http_entry() -> pb.HTTPAccessLogEntry:

@@ -131,7 +131,8 @@ def test_logs_are_paged_to_their_end(store, now_ns):
         )
         for number in range(1, 6)
     ]
-    store_group(store, "collector", 1, Taken([report(logs(*told), Signal.OTLP_LOGS)]))
+    taken = Taken([report(logs(*told), Signal.OTLP_LOGS, received_ns=time.time_ns())])
+    store_group(store, "collector", 1, taken)
 
     async def body(get: Get) -> None:
         first = (await get("/logs", limit=3)).json()
