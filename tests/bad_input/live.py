@@ -15,6 +15,7 @@ import httpx
 from collector.frontends import otlp
 from collector.settings import Settings
 from migrations.rules import migrate_rules
+from tests import plain_http
 from tests.collector.messages import rejected, span, traces
 from tests.conftest import free_port
 from tests.counters import Counters
@@ -67,15 +68,17 @@ class LiveCollector:
     def ready(self) -> bool:
         assert self._process.poll() is None, "the collector ended"
         try:
-            return httpx.get(f"{self.url}/readyz").is_success
+            return plain_http.get(f"{self.url}/readyz").is_success
         except httpx.TransportError:
             return False
 
     def counters(self) -> Counters:
-        return Counters(lambda: httpx.get(f"{self.url}/metrics").text)
+        return Counters(lambda: plain_http.get(f"{self.url}/metrics").text)
 
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
-        return httpx.post(f"{self.url}/v1/traces", content=body, headers=PROTOBUF | (headers or {}))
+        return plain_http.post(
+            f"{self.url}/v1/traces", content=body, headers=PROTOBUF | (headers or {})
+        )
 
     def call(self, method: str, body: bytes, compression: grpc.Compression | None = None) -> bytes:
         answer: bytes = self.channel.unary_unary(method)(body, timeout=60, compression=compression)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import grpc
-import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from collector.frontends import als, envoy_ext_authz, envoy_rlqs, envoy_rls, otlp
 from collector.proto import envoy_pb2 as pb
+from tests import plain_http
 from tests.bad_input.bodies import empty_messages, length_delimited, nested
 from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
 from tests.collector.messages import identifier, span
@@ -75,7 +75,7 @@ def test_a_bomb_over_otlp_is_refused_and_takes_little_memory(
     collector: LiveCollector, export: otlp.Export, body: bytes, words: str
 ) -> None:
     counters, resident = collector.counters(), collector.reset_peak()
-    answer = httpx.post(f"{collector.url}{export.url_path}", content=body, headers=PROTOBUF)
+    answer = plain_http.post(f"{collector.url}{export.url_path}", content=body, headers=PROTOBUF)
     assert answer.status_code == 413
     assert words.encode() in answer.content
     assert collector.peak() - resident <= RISE
@@ -151,7 +151,7 @@ def test_a_bomb_to_the_api_is_refused_and_takes_little_memory(
 ) -> None:
     resident = collector.reset_peak()
     bomb = b"[" + b"{}," * (5 * MIB) + b"{}]"
-    answer = httpx.post(f"{collector.url}{path}", content=bomb, headers=JSON)
+    answer = plain_http.post(f"{collector.url}{path}", content=bomb, headers=JSON)
     assert answer.status_code == 413
     assert "500000 values" in answer.json()["detail"]
     assert collector.peak() - resident <= RISE
@@ -159,6 +159,6 @@ def test_a_bomb_to_the_api_is_refused_and_takes_little_memory(
 
 def test_a_rule_that_says_a_thing_twice_is_refused(collector: LiveCollector) -> None:
     twice = b'{"kind": "deny", "name": "a", "match": "true", "match": "false"}'
-    answer = httpx.post(f"{collector.url}/api/v1/rules", content=twice, headers=JSON)
+    answer = plain_http.post(f"{collector.url}/api/v1/rules", content=twice, headers=JSON)
     assert answer.status_code == 422
     assert "'match' is there twice" in answer.json()["detail"]

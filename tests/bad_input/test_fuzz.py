@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 import grpc
-import httpx
 import pytest
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -33,6 +32,7 @@ from collector.frontends.otlp_answers import TYPE_JSON, TYPE_PROTOBUF
 from collector.frontends.zipkin import SIGNALS
 from collector.model import Report, Signal
 from collector.proto import envoy_pb2, envoy_rlqs_pb2, remote_write_pb2, zipkin_pb2
+from tests import plain_http
 from tests.bad_input.bodies import DEEP_JSON, NOISE, empty_messages, length_delimited, nested
 from tests.bad_input.from_descriptors import broken, built
 from tests.bad_input.live import LiveCollector
@@ -176,7 +176,7 @@ DOORS = (
     door_of(envoy_rlqs.PATH, envoy_rlqs_pb2.RateLimitQuotaUsageReports),
 )  # fmt: skip
 NAMES = [f"{door.path} {door.content_type}" for door in DOORS]
-CLIENT = httpx.Client(timeout=20)
+CLIENT = plain_http.Client(timeout=20)
 ACCEPTED_OR_REFUSED = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,

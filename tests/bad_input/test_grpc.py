@@ -4,7 +4,6 @@ import re
 import time
 
 import grpc
-import httpx
 import pytest
 
 from collector.decoders import decode_group
@@ -14,6 +13,7 @@ from collector.proto import envoy_pb2 as pb
 from collector.transport.framing import frame
 from collector.transport.metadata import Metadata
 from collector.transport.status import StatusCode
+from tests import plain_http
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
 from tests.collector.messages import http_entry, http_logs, identifier
@@ -107,7 +107,7 @@ def test_frames_that_are_none_end_the_call(
     counters = collector.counters()
     url = f"http://{collector.settings.grpc}{otlp.PATH}"
     headers = {"content-type": "application/grpc", "te": "trailers"}
-    answer = httpx.post(url, content=body, headers=headers)
+    answer = plain_http.post(url, content=body, headers=headers)
     assert answer.headers["grpc-status"] == str(int(code))
     assert answer.headers["grpc-message"]
     assert counters.moved("grpc_failed_calls", method=otlp.PATH, code=code.name) == 1

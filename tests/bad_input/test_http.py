@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests import plain_http
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
 from tests.collector.messages import rejected, span, traces
@@ -214,7 +215,7 @@ def test_a_log_record_that_cannot_be_right_is_told_and_the_others_are_kept(
     counters = collector.counters()
     told = logs(log_record(), log_record(**changes))
     body = as_json(told) if content_type is JSON else told.SerializeToString()
-    answer = httpx.post(f"{collector.url}/v1/logs", content=body, headers=content_type)
+    answer = plain_http.post(f"{collector.url}/v1/logs", content=body, headers=content_type)
     response = ExportLogsServiceResponse()
     if content_type is JSON:
         Parse(answer.text, response)
@@ -255,18 +256,18 @@ def test_what_a_sender_says_cannot_write_the_log(collector: LiveCollector) -> No
     escape = b"\x1b[31m forged"
     headers = {b"content-type": escape, b"content-encoding": escape, b"x-mesh-node": escape}
     for path in ("/v1/traces", "/v1/%0d%0aforged", "/api/v1/rules"):
-        httpx.post(f"{collector.url}{path}", content=bodies.NOISE, headers=headers)
+        plain_http.post(f"{collector.url}{path}", content=bodies.NOISE, headers=headers)
     lines = collector.log.read_text().splitlines()
     assert [json.loads(line) for line in lines]
 
 
 def test_another_method_is_told_which_one_to_use(collector: LiveCollector) -> None:
-    answer = httpx.get(f"{collector.url}/v1/traces")
+    answer = plain_http.get(f"{collector.url}/v1/traces")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert "POST" in message(answer)
 
 
 @pytest.mark.parametrize("path", ["/v1//traces", "/v1/traces/", "/v1/traces;x", "/v1/%2e/traces"])
 def test_a_path_that_is_nearly_right_is_not_found(collector: LiveCollector, path: str) -> None:
-    answer = httpx.post(f"{collector.url}{path}", content=bodies.GOOD, headers=PROTOBUF)
+    answer = plain_http.post(f"{collector.url}{path}", content=bodies.GOOD, headers=PROTOBUF)
     assert answer.status_code == 404

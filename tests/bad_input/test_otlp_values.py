@@ -5,7 +5,6 @@ import math
 import time
 from typing import NamedTuple
 
-import httpx
 import pytest
 from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue, KeyValueList
@@ -16,6 +15,7 @@ from collector.decoders import decode_group
 from collector.frontends import otlp
 from collector.frontends.otlp_answers import TYPE_PROTOBUF
 from collector.model import Report
+from tests import plain_http
 from tests.bad_input.bodies import length_delimited
 from tests.bad_input.live import MIB, PROTOBUF, LiveCollector
 from tests.collector.reports import (
@@ -218,7 +218,7 @@ def test_every_item_is_a_row_or_a_dead_letter_and_the_door_knew_what_it_could(
 ) -> None:
     counters = collector.counters()
     url = f"{collector.url}{case.export.url_path}"
-    answer = httpx.post(url, content=case.body, headers=case.headers)
+    answer = plain_http.post(url, content=case.body, headers=case.headers)
     assert answer.status_code == 200
     partial = case.export.rejection.response.FromString(answer.content).partial_success
     assert getattr(partial, case.export.rejection.field) == case.rejected

@@ -9,6 +9,7 @@ import pytest
 
 from collector.frontends.remote_write import URL_PATH
 from collector.proto import remote_write_pb2 as pb
+from tests import plain_http
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
 from tests.collector.write_requests import (
@@ -36,7 +37,7 @@ def post(
     collector: LiveCollector, body: bytes, content_type: str = V1, encoding: str = "snappy"
 ) -> httpx.Response:
     headers = {"content-type": content_type, "content-encoding": encoding}
-    return httpx.post(collector.url + URL_PATH, content=body, headers=headers, timeout=60)
+    return plain_http.post(collector.url + URL_PATH, content=body, headers=headers, timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.bad_input.bad_rules import HOLD, IMPORTS, QUOTA, REFUSED, Refusal, matching
 from tests.bad_input.live import LiveCollector
 
@@ -20,7 +21,7 @@ JSON = {"content-type": "application/json"}
 
 @pytest.fixture(scope="module")
 def api(collector: LiveCollector) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{collector.url}/api/v1", timeout=60) as client:
+    with plain_http.Client(base_url=f"{collector.url}/api/v1", timeout=60) as client:
         client.post("/rules", json=HOLD).raise_for_status()
         yield client
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from collector.frontends.zipkin import V1_PATH, V2_PATH
+from tests import plain_http
 from tests.bad_input import bodies
 from tests.bad_input.live import MIB, LiveCollector
 from tests.collector.zipkin_bodies import (
@@ -47,7 +48,7 @@ def post(
     """`way`: the path and the content type."""
     path, content_type = way
     named = {"content-type": content_type} | (headers or {})
-    return httpx.post(collector.url + path, content=body, headers=named, timeout=60)
+    return plain_http.post(collector.url + path, content=body, headers=named, timeout=60)
 
 
 @pytest.mark.parametrize(

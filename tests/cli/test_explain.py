@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 
 HOUR = {"window": 3600, "algorithm": "fixed-window"}
@@ -37,7 +37,7 @@ REQUEST = {
 def collector(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[LiveCollector]:
     live = LiveCollector(tmp_path_factory.mktemp("collector"), redis_url)
     for rule in RULES:
-        httpx.post(f"{live.url}/api/v1/rules", json=rule).raise_for_status()
+        plain_http.post(f"{live.url}/api/v1/rules", json=rule).raise_for_status()
     yield live
     live.kill()
 
@@ -49,7 +49,7 @@ def run(collector: LiveCollector, *words: str) -> Result:
 def test_the_tree_is_readable(collector: LiveCollector) -> None:
     answer = run(collector, "rules", "explain", "--attributes", json.dumps(REQUEST), "--elsewhere")
     assert answer.exit_code == 0, answer.output
-    version = httpx.get(f"{collector.url}/api/v1/snapshot").json()["version"]
+    version = plain_http.get(f"{collector.url}/api/v1/snapshot").json()["version"]
     assert (
         answer.output
         == f"""\
@@ -115,7 +115,7 @@ def test_a_fault_is_told_with_its_place(collector: LiveCollector) -> None:
 
 def test_a_decision_is_shown_as_soon_as_it_is_made(collector: LiveCollector) -> None:
     body = {"attributes": REQUEST | {"request.headers": {"x-user": "guest"}}}
-    made = httpx.post(f"{collector.url}/api/v1/check", json=body).json()
+    made = plain_http.post(f"{collector.url}/api/v1/check", json=body).json()
     answer = run(collector, "decision", made["id"])
     shown = json.loads(answer.output)
     assert (shown["id"], shown["rule"], shown["from"]) == (made["id"], "guests", "memory")
@@ -125,7 +125,7 @@ def test_a_decision_is_shown_as_soon_as_it_is_made(collector: LiveCollector) -> 
 def test_a_draft_is_promoted(collector: LiveCollector) -> None:
     body = {"kind": "quota", "name": "tried", "match": "false", "limit": 9, **HOUR,
             "draft": {"limits": [{"limit": 3, "window": 1}, {"limit": 50, **HOUR}]}}  # fmt: skip
-    httpx.post(f"{collector.url}/api/v1/rules", json=body).raise_for_status()
+    plain_http.post(f"{collector.url}/api/v1/rules", json=body).raise_for_status()
     promoted = json.loads(run(collector, "quotas", "promote", "tried").output)
     assert (promoted["limit"], promoted["draft"], promoted["version"]) == (None, None, 2)
     assert [limit["limit"] for limit in promoted["limits"]] == [3, 50]

@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from collector.frontends import envoy_ext_authz
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.test_envoy_ext_authz import request
 from tests.waiting import eventually
@@ -34,7 +34,7 @@ RULES: list[dict[str, Any]] = [
 def collector(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[LiveCollector]:
     live = LiveCollector(tmp_path_factory.mktemp("collector"), redis_url, rules_idle_s=IDLE_S)
     for rule in RULES:
-        httpx.post(f"{live.url}/api/v1/rules", json=rule).raise_for_status()
+        plain_http.post(f"{live.url}/api/v1/rules", json=rule).raise_for_status()
     yield live
     live.kill()
 
@@ -44,7 +44,7 @@ def run(collector: LiveCollector, *words: str) -> Result:
 
 
 def status(collector: LiveCollector, name: str) -> dict[str, Any]:
-    answer = httpx.get(f"{collector.url}/api/v1/rules/{name}/status").raise_for_status()
+    answer = plain_http.get(f"{collector.url}/api/v1/rules/{name}/status").raise_for_status()
     found: dict[str, Any] = answer.json()
     return found
 
@@ -89,7 +89,7 @@ def test_all_rules_are_told_and_why_of_those_that_match_nothing(collector: LiveC
 
 def test_nothing_is_told_of_credentials_though_rules_read_them(collector: LiveCollector) -> None:
     never = {"kind": "deny", "name": f"never-{RUN}", "match": 'request.headers["cookie"] == "x"'}
-    httpx.post(f"{collector.url}/api/v1/rules", json=never).raise_for_status()
+    plain_http.post(f"{collector.url}/api/v1/rules", json=never).raise_for_status()
 
     def not_kept() -> bool:
         check(collector)
@@ -104,7 +104,7 @@ def test_requests_for_the_collector_itself_are_not_sampled(collector: LiveCollec
     own = f"own-{RUN}"
     match = f'request.headers["x-from"] == "{own}"'
     rule = {"kind": "deny", "name": own, "match": match}
-    httpx.post(f"{collector.url}/api/v1/rules", json=rule).raise_for_status()
+    plain_http.post(f"{collector.url}/api/v1/rules", json=rule).raise_for_status()
     to_itself = request(CART, {"x-from": "a page of the dashboard"})
     address = to_itself.attributes.destination.address.socket_address
     host, _, port = collector.settings.http.partition(":")

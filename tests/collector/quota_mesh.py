@@ -9,10 +9,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from collector.sidecar.sidecar import Address, CheckProtocol, FailureMode, Sidecar
 from collector.transport.http import RawAnswer, RawRequest
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.conftest import free_port
 from tests.sidecar.envoys import running
@@ -114,15 +113,15 @@ class QuotaMesh:
             envoy.leave()
 
     def rule(self, **document: Any) -> None:
-        made = httpx.post(f"{self.collector.url}/api/v1/rules", json=document)
+        made = plain_http.post(f"{self.collector.url}/api/v1/rules", json=document)
         assert made.status_code == 201, made.text
 
     def change(self, name: str, **document: Any) -> None:
-        changed = httpx.patch(f"{self.collector.url}/api/v1/rules/{name}", json=document)
+        changed = plain_http.patch(f"{self.collector.url}/api/v1/rules/{name}", json=document)
         assert changed.is_success, changed.text
 
     def remove(self, name: str) -> None:
-        assert httpx.delete(f"{self.collector.url}/api/v1/rules/{name}").is_success
+        assert plain_http.delete(f"{self.collector.url}/api/v1/rules/{name}").is_success
 
     def passed(self, since_s: float, until_s: float = math.inf) -> list[int]:
         """By Envoy."""

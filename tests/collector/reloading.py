@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import grpc
-import httpx
 
 from collector.frontends.envoy_ext_authz import PATH
 from collector.proto import envoy_pb2 as pb
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 
 CALLERS = 2
@@ -45,7 +45,7 @@ class Reloading:
 
     def __init__(self, collector: LiveCollector) -> None:
         self._collector = collector
-        self._api = httpx.Client(base_url=f"{collector.url}/api/v1", timeout=60)
+        self._api = plain_http.Client(base_url=f"{collector.url}/api/v1", timeout=60)
         self.sent, self.answered = dict.fromkeys((OPEN, SHUT), 0), dict.fromkeys((OPEN, SHUT), 0)
         self._over = threading.Event()
         for name in (OPEN, SHUT):

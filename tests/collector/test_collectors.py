@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-import httpx
 from typer.testing import CliRunner
 
 from cli.main import app
 from observe import VERSION
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.test_two_collectors import QUOTA
 from tests.conftest import ValkeyProcess
@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 
 def told(collector: LiveCollector) -> dict[str, Any]:
-    answer = httpx.get(f"{collector.url}/api/v1/collectors")
+    answer = plain_http.get(f"{collector.url}/api/v1/collectors")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -38,7 +38,7 @@ def test_all_that_live_are_listed_with_the_rules_that_they_run(
 ) -> None:
     one, two = pair
     eventually(lambda: urls(one) == urls(two) == {one.url, two.url})
-    assert httpx.post(f"{one.url}/api/v1/rules", json=QUOTA).status_code == 201
+    assert plain_http.post(f"{one.url}/api/v1/rules", json=QUOTA).status_code == 201
     eventually(lambda: versions(one) == versions(two) == [1, 1])
 
     eventually(lambda: all(each["store"] for each in told(one)["collectors"]))
@@ -64,7 +64,7 @@ def test_all_that_live_are_listed_with_the_rules_that_they_run(
     two.settings = replace(two.settings, rules_poll_s=3600)
     two.start()
     eventually(lambda: urls(one) == {one.url, two.url})
-    assert httpx.post(f"{one.url}/api/v1/rules/mobile-hourly/disable").is_success
+    assert plain_http.post(f"{one.url}/api/v1/rules/mobile-hourly/disable").is_success
     for asked in pair:
         # What the other one says of itself may be a second old.
         eventually(lambda asked=asked: [each["url"] for each in behind(asked)] == [two.url])

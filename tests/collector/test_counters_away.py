@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.conftest import ValkeyProcess
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ def rule(quota: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "quota", "match": match, "window": 3600, "on_backend_error": "local"} | quota
 
 
-HTTP = httpx.Client(timeout=30)  # to open one takes longer than a check
+HTTP = plain_http.Client(timeout=30)  # to open one takes longer than a check
 
 
 def check(collector: LiveCollector, name: str, hits: int = 1) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def pair(tmp_path: Path, valkey: ValkeyProcess) -> Iterator[list[LiveCollector]]
             # Patient: on a machine that is busy with tests, an answer may take its time.
             started.append(LiveCollector(tmp_path / name, valkey.url, rules, check_deadline_s=0.5))
             for quota in QUOTAS if name == "one" else ():
-                made = httpx.post(f"{started[0].url}/api/v1/rules", json=rule(quota))
+                made = plain_http.post(f"{started[0].url}/api/v1/rules", json=rule(quota))
                 assert made.status_code == 201, made.text
         yield started
     finally:

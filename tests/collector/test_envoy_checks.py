@@ -13,6 +13,7 @@ from collector.settings import Settings
 from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar
 from collector.transport.http import RawAnswer, RawRequest
 from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests import plain_http
 from tests.collector.checking import services
 from tests.conftest import free_port
 from tests.sidecar.envoys import running
@@ -56,7 +57,7 @@ class Mesh:
 
     def send(self, method: str = "GET", source: str = "other.shop") -> httpx.Response:
         headers = {"x-envoy-downstream-service-cluster": source}
-        return httpx.request(method, self.url, headers=headers)
+        return plain_http.request(method, self.url, headers=headers)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from collector.frontends.envoy_ext_authz_http import client_principal, http_routes
 from collector.settings import Settings
 from policy.kinds import AnyRule, DenyRule, QuotaRule
+from tests import plain_http
 from tests.collector.checking import services
 from tests.transport.serving import serving
 
@@ -20,7 +21,7 @@ def client(*rules: AnyRule) -> Iterator[httpx.Client]:
     routes = http_routes(services(*rules), Settings())
     with (
         serving({}, routes) as server,
-        httpx.Client(base_url=f"http://{server.address}/authz", headers=NODE) as client,
+        plain_http.Client(base_url=f"http://{server.address}/authz", headers=NODE) as client,
     ):
         yield client
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from collector.decoders import decode_group
@@ -17,6 +16,7 @@ from collector.sidecar.envoy import envoy_config
 from collector.sidecar.sidecar import Address, CheckProtocol, Sidecar, Upstream
 from collector.store.queries.metric_rates import SeriesRate, metric_rates
 from collector.transport.http import RawAnswer
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.conftest import free_port
 from tests.sidecar.envoy_parts import port_of, snippets
@@ -80,7 +80,7 @@ class Mesh:
 
     def ask(self, times: int, path: str = "/") -> None:
         """So many requests in, and as many out."""
-        with httpx.Client(headers=CALLER) as client:
+        with plain_http.Client(headers=CALLER) as client:
             for address in (self.sidecar.inbound, self.sidecar.upstreams[0].listen):
                 for _ in range(times):
                     client.get(f"http://{address}{path}")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 
 from collector.decoders import decode_group
@@ -14,6 +13,7 @@ from collector.services import Reporter
 from collector.settings import Settings
 from collector.store.tables import NO_TRACE
 from collector.transport.http import RawAnswer
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.conftest import free_port
 from tests.sidecar.envoy_parts import (
@@ -102,7 +102,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Report]]:
         with envoy(envoy_config(ports), directory):
             for number in range(REQUESTS):
                 port = ports["tcp" if number % 2 else "http"]
-                httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
+                plain_http.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
             half = REQUESTS // 2
             expected = {Signal.ALS: REQUESTS, Signal.OTLP_LOGS: half, Signal.OTLP_TRACES: half}
             expected[Signal.OTLP_METRICS] = half

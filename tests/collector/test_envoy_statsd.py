@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from collector.decoders import decode_group
@@ -11,6 +10,7 @@ from collector.frontends import statsd
 from collector.model import Report
 from collector.settings import Settings
 from collector.transport.http import RawAnswer
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.collector.listening import Served
 from tests.conftest import free_port
@@ -98,7 +98,7 @@ def test_requests_and_their_durations_are_all_counted(form: str, tmp_path: Path)
             made = config(form, port, port_of(app.address), port_of(server.address))
             with envoy(made, tmp_path):
                 for number in range(REQUESTS):
-                    httpx.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
+                    plain_http.get(f"http://127.0.0.1:{port}/{number}").raise_for_status()
                 eventually(lambda: min(counts()) >= REQUESTS)
     finally:
         server.stop()

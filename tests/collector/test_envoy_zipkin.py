@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from collector.decoders import decode_group
@@ -14,6 +13,7 @@ from collector.model import Report
 from collector.settings import Settings
 from collector.store.queries.service_graph import service_graph
 from collector.transport.http import RawAnswer
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.conftest import free_port
 from tests.counters import Counters
@@ -100,7 +100,7 @@ def reports(
             config = sidecar(service, direction, ports, **request.param)
             running.enter_context(envoy(config, directory))
         for number in range(REQUESTS):
-            httpx.get(f"http://127.0.0.1:{ports['a.shop']}/{number}").raise_for_status()
+            plain_http.get(f"http://127.0.0.1:{ports['a.shop']}/{number}").raise_for_status()
         expected = REQUESTS * SPANS_OF_A_REQUEST
         eventually(lambda: counters.moved("frontend_items", protocol="zipkin") >= expected)
     yield keeping.reports()

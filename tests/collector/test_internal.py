@@ -13,6 +13,7 @@ from collector.internal import router
 from collector.model import Report, Signal, Taken
 from collector.outbox import Outbox
 from collector.settings import Settings
+from tests import plain_http
 from tests.pipeline.reports import append, lease, report
 
 MIB = 1024 * 1024
@@ -141,5 +142,5 @@ def test_whoever_comes_through_a_local_proxy_is_not_local(outbox):
 
 
 def test_a_collector_that_is_away_is_unready():
-    with httpx.Client() as http, pytest.raises(Unready, match="no answer from"):
+    with plain_http.Client() as http, pytest.raises(Unready, match="no answer from"):
         HttpGroups(http, "http://127.0.0.1:1", "id", "").fetch(1)

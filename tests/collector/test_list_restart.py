@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from collector.settings import PREFIX
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.list_source import source, tagged
 from tests.conftest import ValkeyProcess
@@ -21,7 +21,7 @@ GATE = {"kind": "list", "name": "gate", "type": "allow", "value": "source.user",
 
 def allowed(collector: LiveCollector, user: str) -> bool:
     question = {"attributes": {"source.user": user}}
-    return bool(httpx.post(f"{collector.url}/api/v1/check", json=question).json()["allowed"])
+    return bool(plain_http.post(f"{collector.url}/api/v1/check", json=question).json()["allowed"])
 
 
 def test_a_collector_that_is_killed_has_its_lists_when_the_source_is_down(
@@ -32,9 +32,9 @@ def test_a_collector_that_is_killed_has_its_lists_when_the_source_is_down(
         vips = {"name": "vips", "entry_type": "literal", "url": served.url, "refresh": 1}
         first = LiveCollector(tmp_path, valkey.url, **NETWORKS)
         try:
-            made = httpx.post(f"{first.url}/api/v1/lists", json=vips)
+            made = plain_http.post(f"{first.url}/api/v1/lists", json=vips)
             assert made.status_code == 201, made.text
-            assert httpx.post(f"{first.url}/api/v1/rules", json=GATE).status_code == 201
+            assert plain_http.post(f"{first.url}/api/v1/rules", json=GATE).status_code == 201
             assert (allowed(first, "ann"), allowed(first, "bob")) == (True, False)
             # On disk before it is told: what is confirmed was written.
             eventually(lambda: len(served.asked) > 1)
@@ -44,8 +44,8 @@ def test_a_collector_that_is_killed_has_its_lists_when_the_source_is_down(
     try:
         assert (allowed(second, "ann"), allowed(second, "bob")) == (True, False)
         status = f"{second.url}/api/v1/lists/vips/status"
-        eventually(lambda: httpx.get(status).json()["error"])
-        told = httpx.get(status).json()
+        eventually(lambda: plain_http.get(status).json()["error"])
+        told = plain_http.get(status).json()
         assert told["error"].startswith("cannot be fetched")
         assert (told["available"], told["entries"], told["etag"]) == (True, 1, '"1"')
         counters = second.counters()

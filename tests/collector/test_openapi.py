@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -15,7 +15,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 @pytest.fixture(scope="module")
 def openapi(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[dict[str, Any]]:
     live = LiveCollector(tmp_path_factory.mktemp("collector"), redis_url)
-    yield httpx.get(f"{live.url}/openapi.json", timeout=60).raise_for_status().json()
+    yield plain_http.get(f"{live.url}/openapi.json", timeout=60).raise_for_status().json()
     live.kill()
 
 

@@ -20,6 +20,7 @@ from collector.frontends import otlp
 from collector.model import Signal
 from collector.settings import Settings
 from collector.transport.grpc import StatusCode
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.collector.messages import rejected, span, traces
 from tests.collector.otlp_messages import as_json
@@ -41,7 +42,7 @@ class Sender:
         self.channel = grpc.insecure_channel(address)
 
     def post(self, body: bytes, headers: dict[str, str] = TYPE) -> httpx.Response:
-        return httpx.post(self.url, content=body, headers=headers)
+        return plain_http.post(self.url, content=body, headers=headers)
 
     def over_http(self, body: bytes) -> bytes:
         return self.post(body, TYPE | {"x-mesh-node": "cart-1.shop"}).raise_for_status().content
@@ -202,7 +203,7 @@ def test_what_is_no_request_in_json_is_refused_in_json(sender, keeping, body):
 
 
 def test_only_post_is_a_method(sender):
-    answer = httpx.get(sender.url)
+    answer = plain_http.get(sender.url)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 

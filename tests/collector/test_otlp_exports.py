@@ -14,6 +14,7 @@ from collector.frontends import otlp
 from collector.model import Signal
 from collector.settings import Settings
 from collector.transport.grpc import StatusCode
+from tests import plain_http
 from tests.collector.keeping import Keeping
 from tests.collector.otlp_messages import as_json
 from tests.collector.reports import counter, log_record, logs, metrics, number_point, span, traces
@@ -71,7 +72,7 @@ def address(keeping: Keeping) -> Iterator[str]:
 
 def post(address: str, sent: Sent, content_type: str, body: bytes) -> httpx.Response:
     url = f"http://{address}{sent.export.url_path}"
-    return httpx.post(url, content=body, headers={"content-type": content_type})
+    return plain_http.post(url, content=body, headers={"content-type": content_type})
 
 
 def call(address: str, sent: Sent, body: bytes) -> bytes:
@@ -166,7 +167,7 @@ def test_another_type_is_not_spoken(sent, address):
 
 @each_export
 def test_another_method_is_told_which_one_to_use(sent, address):
-    answer = httpx.get(f"http://{address}{sent.export.url_path}")
+    answer = plain_http.get(f"http://{address}{sent.export.url_path}")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 

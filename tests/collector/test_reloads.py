@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.reloading import OPEN, SHUT, Reloading, reloaded
 from tests.waiting import eventually
@@ -22,7 +23,7 @@ def collector(tmp_path: Path, redis_url: str) -> Iterator[LiveCollector]:
 
 
 def snapshot(collector: LiveCollector) -> dict[str, object]:
-    found: dict[str, object] = httpx.get(f"{collector.url}/api/v1/snapshot").json()
+    found: dict[str, object] = plain_http.get(f"{collector.url}/api/v1/snapshot").json()
     return found
 
 

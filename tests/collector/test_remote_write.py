@@ -9,6 +9,7 @@ import pytest
 from collector.frontends import remote_write
 from collector.model import Signal
 from collector.settings import Settings
+from tests import plain_http
 from tests.collector.keeping import MIB, Keeping
 from tests.collector.write_requests import (
     histogram,
@@ -36,7 +37,9 @@ class Sender:
         """`body` is on the wire as it is."""
         headers = {"content-type": content_type, "content-encoding": encoding}
         told = {name: value for name, value in headers.items() if value}
-        return httpx.post(self.url, content=body, headers=told | {"x-mesh-node": "prometheus-0"})
+        return plain_http.post(
+            self.url, content=body, headers=told | {"x-mesh-node": "prometheus-0"}
+        )
 
     def send(self, body: bytes, content_type: str = V1) -> httpx.Response:
         return self.post(snappy(body), content_type)
@@ -158,7 +161,7 @@ def test_a_long_body_is_looked_through_as_well(sender, keeping):
 
 
 def test_only_post_is_a_method(sender):
-    answer = httpx.get(sender.url)
+    answer = plain_http.get(sender.url)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 

@@ -1,11 +1,11 @@
 """Two collectors over one rule database and one Valkey: the same rules, one count."""
 
 import grpc
-import httpx
 
 from collector.frontends.envoy_ext_authz import PATH
 from collector.proto import envoy_pb2 as pb
 from collector.settings import Settings
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.waiting import eventually
 
@@ -31,13 +31,13 @@ def ask(collector: LiveCollector) -> tuple[pb.CheckResponse, dict[str, str]]:
 
 
 def in_force(collector: LiveCollector) -> int:
-    return int(httpx.get(f"{collector.url}/api/v1/snapshot").json()["version"])
+    return int(plain_http.get(f"{collector.url}/api/v1/snapshot").json()["version"])
 
 
 def test_a_change_made_at_one_is_in_force_and_counted_at_both(pair):
     one, two = pair
     before = in_force(two)
-    made = httpx.post(f"{one.url}/api/v1/rules", json=QUOTA)
+    made = plain_http.post(f"{one.url}/api/v1/rules", json=QUOTA)
     assert made.status_code == 201, made.text
     eventually(lambda: in_force(two) > before)
 
@@ -53,7 +53,7 @@ def test_a_change_made_at_one_is_in_force_and_counted_at_both(pair):
         assert headers["x-meshmeter-decision"] == trailers["x-meshmeter-decision"]
         assert int(headers["retry-after"]) > 0
 
-    assert httpx.post(f"{two.url}/api/v1/rules/mobile-hourly/disable").is_success
+    assert plain_http.post(f"{two.url}/api/v1/rules/mobile-hourly/disable").is_success
     eventually(lambda: ask(one)[0].status.code == grpc.StatusCode.OK.value[0])
 
 

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 
-import httpx
 import pytest
 
 from collector.beat import run_beat
@@ -20,6 +19,7 @@ from collector.store.client import Store
 from collector.tasks import QUEUE, BrokerDown, celery_app, refuse_evicting_broker, send_ingest
 from collector.worker import Pulse, run_worker
 from launch.embedded import stuck
+from tests import plain_http
 from tests.collector.stored_rows import insert, span
 from tests.pipeline.processes import running, stored_ids
 from tests.pipeline.reports import append, decisions, report
@@ -263,4 +263,4 @@ def test_a_dead_store_is_told_by_readiness(valkey, tmp_path):
     )
     with running("worker", settings, tmp_path, ready=False) as worker:
         eventually(lambda: "no answer from ClickHouse" in worker.readiness())
-        assert httpx.get(f"http://{worker.health}/healthz").status_code == 200
+        assert plain_http.get(f"http://{worker.health}/healthz").status_code == 200

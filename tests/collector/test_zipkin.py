@@ -12,6 +12,7 @@ import pytest
 from collector.frontends import zipkin
 from collector.model import Signal
 from collector.settings import Settings
+from tests import plain_http
 from tests.collector.keeping import MIB, Keeping
 from tests.collector.zipkin_bodies import (
     NOW_US,
@@ -44,7 +45,7 @@ class Sender:
     ) -> httpx.Response:
         named = {"content-type": content_type} if content_type else {}
         more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(self.url + path, content=body, headers=named | more)
+        return plain_http.post(self.url + path, content=body, headers=named | more)
 
 
 @pytest.fixture
@@ -154,13 +155,13 @@ def test_a_long_body_is_looked_through_as_well(sender, keeping):
 
 
 def test_only_post_is_a_method_of_version_one(sender):
-    answer = httpx.get(sender.url + V1)
+    answer = plain_http.get(sender.url + V1)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert V1 in answer.json()["error"]
 
 
 def test_other_methods_of_version_two_are_left_to_the_read_api(sender):
-    assert httpx.get(sender.url + V2).status_code == 404  # there is none behind this door
+    assert plain_http.get(sender.url + V2).status_code == 404  # there is none behind this door
 
 
 def test_messages_and_spans_add_up(sender, keeping):
@@ -190,7 +191,7 @@ def full(tmp_path: Path) -> Iterator[tuple[Keeping, Sender]]:
     keeping = Keeping(tmp_path / "small", max_bytes=2 * MIB)
     with serving({}, zipkin.http_routes(keeping.services, SETTINGS)) as server:
         sender, number = Sender(server.address), 1
-        while httpx.post(sender.url + V2, content=big(number), timeout=10).status_code == 202:
+        while plain_http.post(sender.url + V2, content=big(number), timeout=10).status_code == 202:
             number += 1
         yield keeping, sender
     keeping.outbox.close()
@@ -199,7 +200,7 @@ def full(tmp_path: Path) -> Iterator[tuple[Keeping, Sender]]:
 def test_while_the_outbox_is_full_senders_are_told_to_try_again(full):
     _, sender = full
     counters = Counters()
-    answer = httpx.post(sender.url + V2, content=big(0), timeout=10)
+    answer = plain_http.post(sender.url + V2, content=big(0), timeout=10)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert counters.moved("frontend_messages_dropped", protocol="zipkin", reason="overloaded") == 1
     assert counters.moved("frontend_waits", protocol="zipkin") > 1

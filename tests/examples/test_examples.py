@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.waiting import eventually
 
@@ -71,7 +72,7 @@ def asked(url: str) -> int:
         "x-envoy-downstream-service-cluster": "storefront",
         "x-mesh-destination": "checkout",
     }
-    return httpx.get(f"{url}/authz/cart", headers=headers).status_code
+    return plain_http.get(f"{url}/authz/cart", headers=headers).status_code
 
 
 def test_every_example_is_run_here():

@@ -13,6 +13,7 @@ import httpx
 
 from collector.settings import PREFIX, Settings
 from launch.embedded import EMBEDDED_ADDRESSES, free_ports
+from tests import plain_http
 from tests.waiting import eventually
 
 
@@ -47,7 +48,7 @@ class Up:
         return self.process.wait(40)
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://{self.settings.http}{path}", timeout=10)
+        return plain_http.get(f"http://{self.settings.http}{path}", timeout=10)
 
 
 def free_settings(data_dir: Path) -> Settings:

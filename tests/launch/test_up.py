@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.settings import PREFIX
 from collector.store.client import Store
+from tests import plain_http
 from tests.launch.running import Up, free_settings, running_up
 from tests.waiting import eventually
 
@@ -35,7 +35,7 @@ def send_span(up: Up, name: str) -> None:
         start_time_unix_nano=now_ns - 1_000_000,
         end_time_unix_nano=now_ns,
     )
-    answer = httpx.post(
+    answer = plain_http.post(
         f"http://{up.settings.http}/v1/traces",
         content=request.SerializeToString(),
         headers={"content-type": "application/x-protobuf"},
@@ -74,7 +74,7 @@ def test_a_second_start_keeps_the_data(tmp_path):
     with running_up(settings, tmp_path / "first.log") as first:
         send_span(first, "before")
         eventually(lambda: stored(first, "before") == 1)
-        made = httpx.post(f"http://{settings.http}/api/v1/rules", json=rule)
+        made = plain_http.post(f"http://{settings.http}/api/v1/rules", json=rule)
         assert made.status_code == 201, made.text
         assert first.stop() == 0
         assert "stopped; the data is kept in" in first.said
@@ -94,9 +94,9 @@ def test_it_prints_where_everything_is(up):
 def test_every_process_shows_itself(up):
     for name in ("http", "dashboard", "worker_http", "beat_http", "store_http"):
         base = f"http://{getattr(up.settings, name)}"
-        assert httpx.get(f"{base}/healthz").status_code == 200
-        assert httpx.get(f"{base}/readyz").json()["failing"] == {}
-        metrics = httpx.get(f"{base}/metrics")
+        assert plain_http.get(f"{base}/healthz").status_code == 200
+        assert plain_http.get(f"{base}/readyz").json()["failing"] == {}
+        metrics = plain_http.get(f"{base}/metrics")
         assert metrics.headers["content-type"].startswith("application/openmetrics-text")
         assert metrics.text.endswith("# EOF\n")
 

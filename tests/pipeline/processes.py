@@ -22,6 +22,7 @@ from collector.settings import Settings
 from collector.store.client import Store
 from collector.transport.asgi import Door
 from collector.transport.server import Addresses, serve
+from tests import plain_http
 from tests.conftest import free_port
 from tests.pipeline.reports import append
 from tests.waiting import eventually
@@ -116,14 +117,14 @@ class MeshmeterProcess:
     def readiness(self) -> str:
         """ "" when it is ready."""
         try:
-            answer = httpx.get(f"http://{self.health}/readyz", timeout=5)
+            answer = plain_http.get(f"http://{self.health}/readyz", timeout=5)
         except httpx.HTTPError as error:
             assert self.process.poll() is None, self.log()
             return str(error)
         return "" if answer.is_success else answer.text
 
     def metric(self, line_start: str) -> float:
-        text = httpx.get(f"http://{self.health}/metrics", timeout=5).text
+        text = plain_http.get(f"http://{self.health}/metrics", timeout=5).text
         found = [line for line in text.splitlines() if line.startswith(line_start)]
         return float(found[0].rpartition(" ")[2]) if found else 0.0
 

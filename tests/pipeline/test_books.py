@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +14,7 @@ from collector.model import Account, Signal
 from collector.outbox import Outbox
 from collector.outbox.books import MAX_CLIENTS, OTHERS
 from collector.store.client import Store
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.messages import http_logs, identifier, span, traces
 from tests.collector.otlp_messages import as_json
@@ -113,7 +113,7 @@ class Mesh:
     ) -> None:
         told = {"content-type": "application/x-protobuf", "x-mesh-node": client} | headers
         for _ in range(2):  # a repetition is in no books
-            answer = httpx.post(f"{self.collector.url}{path}", content=body, headers=told)
+            answer = plain_http.post(f"{self.collector.url}{path}", content=body, headers=told)
             assert answer.is_success, answer.text
         self.sent(signal, client, items)
 
@@ -140,7 +140,7 @@ class Mesh:
 
 
 def reconciled(collector: LiveCollector) -> dict[str, Any]:
-    answer: dict[str, Any] = httpx.get(f"{collector.url}/api/v1/reconciliation").json()
+    answer: dict[str, Any] = plain_http.get(f"{collector.url}/api/v1/reconciliation").json()
     return answer
 
 
@@ -169,7 +169,7 @@ def test_books_of_every_protocol_are_exact_over_a_kill_and_agree_with_the_store(
             stored = sum(store.rows(f"SELECT count() FROM {table}")[0][0] for table in TABLES)
             ((dead,),) = store.rows("SELECT count() FROM dead_letters")
         assert (stored, dead) == (total["stored"], sum(total["refused"].values()))
-        scraped = samples(httpx.get(f"{collector.url}/metrics").text)
+        scraped = samples(plain_http.get(f"{collector.url}/metrics").text)
         for told in found["clients"]:
             labels = {"signal": told["signal"], "client": told["client"], "reason": ""}
             for state in ("accepted", "stored", "pending", "difference"):

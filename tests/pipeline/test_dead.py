@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +18,7 @@ from collector.ingest import ingest
 from collector.outbox import Outbox
 from collector.store.client import Store
 from collector.store.tables import DeadLetterRow, columns
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.messages import span, traces
 from tests.pipeline.processes import stored_ids
@@ -192,7 +192,7 @@ def test_from_a_terminal_groups_are_listed_shown_replayed_and_deleted(
         assert run("replay-dead", "--all") == "group 3 is sent to be stored again\n"
         assert run("replay-dead", "--all") == "no group is in quarantine\n"
         run("replay-dead", code=2)
-        total = httpx.get(f"{collector.url}/api/v1/reconciliation").json()["total"]
+        total = plain_http.get(f"{collector.url}/api/v1/reconciliation").json()["total"]
         assert (total["pending"], total["discarded"], total["difference"]) == (2, 1, 0)
     finally:
         collector.kill()

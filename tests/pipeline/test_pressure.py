@@ -13,6 +13,7 @@ from collector.frontends import als, otlp
 from collector.frontends.envoy_ext_authz import PATH as CHECK
 from collector.proto import envoy_pb2 as pb
 from collector.store.client import Store
+from tests import plain_http
 from tests.bad_input.live import PROTOBUF, LiveCollector
 from tests.collector.messages import http_logs, identifier, span, traces
 from tests.collector.zipkin_bodies import fresh, json_body
@@ -36,7 +37,7 @@ class Pressure:
     def post(self, **headers: str) -> httpx.Response:
         """A span of 200 KB, over OTLP's HTTP."""
         body = traces(span(name=os.urandom(100_000).hex()))
-        return httpx.post(
+        return plain_http.post(
             f"{self.collector.url}/v1/traces", content=body, headers=PROTOBUF | headers, timeout=20
         )
 
@@ -49,18 +50,18 @@ class Pressure:
         raise AssertionError("it was never refused")
 
     def outbox(self) -> dict[str, object]:
-        answer: dict[str, object] = httpx.get(f"{self.collector.url}/api/v1/outbox").json()
+        answer: dict[str, object] = plain_http.get(f"{self.collector.url}/api/v1/outbox").json()
         return answer
 
     def gauge(self, name: str) -> float:
-        text = httpx.get(f"{self.collector.url}/metrics").text
+        text = plain_http.get(f"{self.collector.url}/metrics").text
         return samples(text)[f"meshmeter_outbox_{name}", ()]
 
     def level(self) -> float:
         return self.gauge("used_bytes") / self.gauge("max_bytes")
 
     def waits(self, protocol: str) -> float:
-        text = httpx.get(f"{self.collector.url}/metrics").text
+        text = plain_http.get(f"{self.collector.url}/metrics").text
         name = ("meshmeter_frontend_waits_total", (("protocol", protocol),))
         return samples(text).get(name, 0)
 
@@ -116,7 +117,7 @@ def test_while_it_fills_room_is_kept_for_those_who_never_send_again(pressure, st
     # Zipkin's tracers never do, and are held for a while.
     before = pressure.waits("zipkin")
     url = f"{pressure.collector.url}/api/v2/spans"
-    answer = httpx.post(url, content=json_body(fresh()), headers=JSON, timeout=20)
+    answer = plain_http.post(url, content=json_body(fresh()), headers=JSON, timeout=20)
     assert answer.status_code == 503
     assert pressure.waits("zipkin") >= before + 5
 

@@ -12,6 +12,7 @@ from collector.sidecar.envoy import envoy_config
 from collector.sidecar.envoy_types import Config
 from collector.sidecar.sidecar import Sidecar
 from demo.envoy_binary import envoy_binary
+from tests import plain_http
 from tests.waiting import eventually
 
 
@@ -47,6 +48,6 @@ def running_config(config: Config, sidecar: Sidecar, directory: Path) -> Iterato
 
 def live(url: str) -> bool:
     try:
-        return httpx.get(url).is_success
+        return plain_http.get(url).is_success
     except httpx.TransportError:
         return False

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
@@ -19,6 +18,7 @@ from collector.sidecar.sidecar import (
     Upstream,
     qualified,
 )
+from tests import plain_http
 from tests.conftest import free_port
 from tests.sidecar.envoys import running, validated
 
@@ -163,7 +163,7 @@ def test_without_a_collector_the_failure_mode_decides(
         failure_mode=failure_mode, collector_grpc=nobody, collector_http=nobody,
     )  # fmt: skip
     with running(sidecar, tmp_path):
-        answer = httpx.get(f"http://{inbound}/", headers={"x-user": "ada"})
+        answer = plain_http.get(f"http://{inbound}/", headers={"x-user": "ada"})
     assert answer.status_code == status
 
 
@@ -179,5 +179,7 @@ def test_who_counts_by_itself_and_was_told_nothing_follows_its_failure_mode(
         failure_mode=failure_mode, collector_grpc=local(free_port()),
     )  # fmt: skip
     with running(sidecar, tmp_path):
-        answers = [httpx.get(f"http://{inbound}/", headers=h) for h in ({}, {"x-user": "ada"}) * 2]
+        answers = [
+            plain_http.get(f"http://{inbound}/", headers=h) for h in ({}, {"x-user": "ada"}) * 2
+        ]
     assert [answer.status_code for answer in answers] == [status] * 4

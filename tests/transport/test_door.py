@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from collector.errors import Malformed, Overloaded
 from collector.transport.asgi import Door
 from collector.transport.http import RawAnswer, RawRequest
+from tests import plain_http
 from tests.transport.echo import METHODS
 from tests.transport.serving import Serving, serving
 from tests.waiting import eventually
@@ -66,7 +67,7 @@ def server() -> Iterator[Serving]:
 
 @pytest.fixture
 def client(server: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://{server.address}") as client:
+    with plain_http.Client(base_url=f"http://{server.address}") as client:
         yield client
 
 
@@ -225,7 +226,7 @@ def test_a_failing_check_makes_it_unready_with_the_reason():
 def test_a_stopping_server_is_unready_before_it_goes():
     with serving(METHODS, notice_s=0.5) as server:
         server.begin_stop()
-        with httpx.Client(base_url=f"http://{server.address}") as client:
+        with plain_http.Client(base_url=f"http://{server.address}") as client:
             eventually(lambda: client.get("/readyz").status_code == 503)
             assert client.get("/healthz").status_code == 200
 
@@ -239,7 +240,7 @@ def test_behind_the_door_fastapi_lives_with_its_lifespan():
         return {"hello": "there"}
 
     with serving(METHODS, fallback=app) as server:
-        answer = httpx.get(f"http://{server.address}/hello")
+        answer = plain_http.get(f"http://{server.address}/hello")
         assert (answer.json(), lived) == ({"hello": "there"}, ["up"])
     assert lived == ["up", "down"]
 
