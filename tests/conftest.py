@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import pytest
 from collector.store.client import Store
 from embedded.valkey import valkey_command
 from launch.embedded import valkey_ready
+from tests.databases import Databases
+from tests.embedded.daemon import StoreProcess, running_store
 from tests.waiting import eventually
 
 sys.dont_write_bytecode = True
@@ -68,26 +69,32 @@ def valkey(tmp_path: Path) -> Iterator[ValkeyProcess]:
 
 
 @pytest.fixture(scope="session")
-def store_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An embedded ClickHouse shared by the session, as clickhouse://host:port."""
-    from tests.embedded.daemon import running_store
-
+def store_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreProcess]:
+    """An embedded ClickHouse shared by the session."""
     room = ("--memory-bytes", str(6 * 1024**3))  # for the databases of many tests
     with running_store(tmp_path_factory.mktemp("store"), *room) as store:
-        yield store.url.rpartition("/")[0]
+        yield store
+
+
+@pytest.fixture(scope="session")
+def store_server(store_process: StoreProcess) -> str:
+    """It as clickhouse://host:port."""
+    return store_process.url.rpartition("/")[0]
+
+
+@pytest.fixture(scope="session")
+def databases(store_process: StoreProcess) -> Iterator[Databases]:
+    lent = Databases(store_process)
+    yield lent
+    lent.close()
 
 
 @pytest.fixture
-def store_url(store_server: str) -> Iterator[str]:
-    """The URL of a new, migrated database on the shared ClickHouse, which is dropped afterwards:
-    its tables would take the memory of those to come."""
-    from migrations.clickhouse import migrate_clickhouse
-
-    url = f"{store_server}/t{uuid.uuid4().hex}"
-    migrate_clickhouse(url)
-    yield url
-    with Store(f"{store_server}/default") as server:
-        server.command(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]}")
+def store_url(store_server: str, databases: Databases) -> Iterator[str]:
+    """The URL of an empty, migrated database on the shared ClickHouse, the test's own."""
+    name = databases.lend()
+    yield f"{store_server}/{name}"
+    databases.take_back(name)
 
 
 @pytest.fixture
