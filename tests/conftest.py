@@ -1,5 +1,9 @@
 """The real servers that tests share, each started once a session on a free port."""
 
+import contextlib
+import itertools
+import os
+import random
 import socket
 import subprocess
 import sys
@@ -22,10 +26,29 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+# The tests are run by several processes, of which each takes ports of its own. None is of those
+# that the kernel gives away: who asks it could have a port before the server started for it has.
+PORTS_EACH = 5_000
+FIRST_PORT = 10_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4 * PORTS_EACH
+ports = itertools.count(random.randrange(PORTS_EACH))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """The same in every process: of a time, and of bytes that may hold one, the argument's name."""
+    if isinstance(val, int) and abs(val) >= 10**9:
+        return argname
+    if isinstance(val, bytes) and not val.decode("latin-1").isprintable():
+        return argname
+    return None
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that nobody listens at."""
+    while True:
+        port = FIRST_PORT + next(ports) % PORTS_EACH
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class ValkeyProcess:

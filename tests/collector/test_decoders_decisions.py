@@ -99,7 +99,6 @@ def test_what_a_line_leaves_out_is_nothing_and_what_is_new_is_left_out():
         DECISION | {"attributes": ["a"]},
         DECISION | {"attributes": {"a": 1}},
     ],
-    ids=str,
 )
 def test_a_line_that_is_no_decision_is_a_dead_letter_and_its_neighbours_are_kept(wrong):
     decoded = decode(DECISION, wrong, DECISION)

@@ -36,7 +36,11 @@ def test_every_command_shown_exists(page):
         assert answer.exit_code == 0, f"{words}: {answer.output}"
 
 
-@pytest.mark.parametrize("frontend", {*GRPC, *HTTP, *SOCKETS}, ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "frontend",
+    dict.fromkeys([*GRPC, *HTTP, *SOCKETS]),  # not a set, whose order each process has its own of
+    ids=lambda module: module.__name__,
+)
 def test_every_front_end_has_a_page(frontend):
     name = frontend.__name__.rpartition(".")[2].removeprefix("envoy_").replace("_", "-")
     stem = name.removesuffix("-http")
