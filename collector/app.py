@@ -44,6 +44,7 @@ from collector.frontends import GRPC, HTTP, SOCKETS
 from collector.heir import heir
 from collector.internal import router as internal_router
 from collector.lists import ListKeeper, ListMetrics, Places
+from collector.memory import Memory
 from collector.outbox import NameLimits, Outbox, OutboxMetrics
 from collector.own import Own
 from collector.questions import Questions
@@ -162,7 +163,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
         await heartbeat.start()
         owned.push_async_callback(heartbeat.close)
         yield Parts(
-            Services(checker, reporter, sharing),
+            Services(checker, reporter, sharing, Memory(settings.memory_soft_bytes)),
             outbox,
             sender,
             rules,

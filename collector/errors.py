@@ -8,6 +8,7 @@ CollectorError
 │   └── Unsupported        content type or encoding we do not speak (415, UNIMPLEMENTED)
 ├── Unready            ours, for now: send it again (503, UNAVAILABLE)
 │   ├── Overloaded         the outbox is full or its disk is
+│   ├── MemoryShort        this process uses more memory than it should
 │   └── StoreDown          ClickHouse does not answer, or cannot take more now
 ├── StoreError         ClickHouse refused what it was asked; `code` is its error code
 └── InvalidSetting     the operator's: the process does not start
@@ -43,6 +44,10 @@ class Unready(CollectorError):
 
 
 class Overloaded(Unready):
+    pass
+
+
+class MemoryShort(Unready):
     pass
 
 

@@ -1,10 +1,11 @@
 """What a front-end may call."""
 
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from collector.memory import Memory
 from collector.model import Report
 from policy.attributes import AttributeBag
 from policy.quota import Dedup as Dedup  # part of what a front-end says
@@ -95,3 +96,4 @@ class Services:
     checker: Checker
     reporter: Reporter
     sharing: Sharing
+    memory: Memory = field(default_factory=Memory)

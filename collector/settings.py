@@ -55,6 +55,9 @@ class Settings:
     )
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR")
     max_body_bytes: int = setting(16 * 1024 * 1024, "largest report accepted, decompressed, bytes")
+    memory_soft_bytes: int = setting(
+        0, "memory of a collector above which reports wait, bytes; 0: 3/4 of the cgroup or machine"
+    )
     connections_per_address: int = setting(
         1000, "connections taken from one address over HTTP and gRPC; 0: any number"
     )

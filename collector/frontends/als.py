@@ -48,6 +48,9 @@ class LogStream:
 
     async def message(self, body: bytes) -> Sequence[bytes]:
         """Returns once the entries are on disk. Raises RpcError when it has no known sender."""
+        if self._services.memory.short():
+            WAITS.labels(PROTOCOL).inc()
+            await self._services.memory.enough()
         with counted(PROTOCOL):
             try:
                 refuse_crowd(body, LOGS, ENTRIES)

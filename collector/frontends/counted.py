@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from collector.errors import (
     CollectorError,
     Malformed,
+    MemoryShort,
     TooLarge,
     TooSlow,
     Unready,
@@ -49,6 +50,7 @@ REASONS: dict[type[CollectorError], str] = {
     TooLarge: "too_large",
     TooSlow: "too_slow",
     Unsupported: "unsupported",
+    MemoryShort: "memory",
     Unready: "overloaded",
 }
 

@@ -101,9 +101,17 @@ class Exporter:
 
     def __init__(self, export: Export, services: Services, max_body_bytes: int) -> None:
         self._export = export
+        self.path = export.path
         self._reporter = services.reporter
         self._held = {door: Holding(services.reporter, door) for door in (GRPC, HTTP)}
         self._max_body_bytes = max_body_bytes
+        self._memory = services.memory
+
+    def admit(self) -> None:
+        """Of the gRPC method, before its message is read. Raises MemoryShort."""
+        if self._memory.short():
+            with counted(GRPC):
+                self._memory.refuse()
 
     async def call(self, metadata: Metadata, body: bytes) -> bytes:
         """The gRPC method. Raises the collector's errors, which the transport turns to codes."""
@@ -119,6 +127,7 @@ class Exporter:
         try:
             with counted(HTTP):
                 check_content_type(content_type)
+                self._memory.refuse()
                 body = await request.body(self._max_body_bytes)
                 answer = await self._accept(HTTP, content_type, body, request.headers)
         except CollectorError as error:
@@ -171,9 +180,8 @@ def inspect(encodings: Encodings, content_type: str, body: bytes, received_ns: i
 
 def grpc_methods(services: Services, settings: Settings) -> dict[str, UnaryMethod]:
     size = settings.max_body_bytes
-    return {
-        export.path: UnaryMethod(Exporter(export, services, size).call, size) for export in EXPORTS
-    }
+    made = [Exporter(export, services, size) for export in EXPORTS]
+    return {each.path: UnaryMethod(each.call, size, each.admit) for each in made}
 
 
 def http_routes(services: Services, settings: Settings) -> dict[str, RawHandler]:

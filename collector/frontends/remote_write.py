@@ -13,7 +13,7 @@ from collector.decoders.remote_write import Written, inspect
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
 from collector.model import Report, Signal
-from collector.services import Reporter, Services
+from collector.services import Services
 from collector.settings import Settings
 from collector.transport.compression import unsnappy
 from collector.transport.http import JSON, RawAnswer, RawHandler, RawRequest, error_answer
@@ -32,8 +32,9 @@ LONG_BODY = 128 * 1024  # looked through beside the event loop, not on it
 
 
 class Write:
-    def __init__(self, reporter: Reporter, max_body_bytes: int) -> None:
-        self._reporter = reporter
+    def __init__(self, services: Services, max_body_bytes: int) -> None:
+        self._reporter = services.reporter
+        self._memory = services.memory
         self._max_body_bytes = max_body_bytes
 
     async def post(self, request: RawRequest) -> RawAnswer:
@@ -43,6 +44,7 @@ class Write:
         try:
             with counted(PROTOCOL):
                 signal = signal_of(request.headers.get("content-type", ""))
+                self._memory.refuse()
                 body = await request.body(self._max_body_bytes, ENCODINGS)
                 found = await self._accept(signal, body, request.headers.identity)
         except Unsupported as error:
@@ -106,4 +108,4 @@ def refusal(status: int, headers: Headers, reason: str) -> RawAnswer:
 
 
 def http_routes(services: Services, settings: Settings) -> dict[str, RawHandler]:
-    return {URL_PATH: Write(services.reporter, settings.max_body_bytes).post}
+    return {URL_PATH: Write(services, settings.max_body_bytes).post}

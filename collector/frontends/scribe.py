@@ -14,7 +14,7 @@ from collector.decoders.zipkin_thrift import entries, is_span
 from collector.errors import Refused, TooLarge, Unready, Unsupported
 from collector.frontends.counted import MESSAGES, counted, dropped, stored
 from collector.model import Report, Signal
-from collector.services import Reporter, Services
+from collector.services import Services
 from collector.settings import Settings
 from collector.transport.framed import FramedServer, serving_frames
 
@@ -25,8 +25,9 @@ UNKNOWN_METHOD, PROTOCOL_ERROR = 1, 7  # of a TApplicationException
 
 
 class Scribe:
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, services: Services) -> None:
+        self._reporter = services.reporter
+        self._memory = services.memory
 
     async def answer(self, frame: bytes, peer: str) -> bytes:
         """To one call, under its name and number."""
@@ -34,6 +35,7 @@ class Scribe:
         try:
             with counted(PROTOCOL):
                 call = Reader(frame).call()
+                self._memory.refuse()
                 await self._take(call, peer)
         except Unready:
             return reply(call, TRY_LATER)
@@ -69,7 +71,7 @@ async def listening(services: Services, settings: Settings) -> AsyncIterator[str
     if not settings.scribe:
         yield ""
         return
-    scribe = Scribe(services.reporter)
+    scribe = Scribe(services)
     server = FramedServer(scribe.answer, settings.max_body_bytes, too_long)
     async with serving_frames(settings.scribe, server) as address:
         yield address

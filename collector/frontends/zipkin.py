@@ -13,6 +13,7 @@ from collector.decoders.zipkin_heads import inspect
 from collector.errors import CollectorError, Malformed, Unsupported
 from collector.frontends.counted import counted, dropped, stored
 from collector.frontends.holding import Holding
+from collector.memory import Memory
 from collector.model import Report, Signal
 from collector.services import Services
 from collector.settings import Settings
@@ -31,10 +32,11 @@ LONG_BODY = 256 * 1024  # looked through beside the event loop, not on it
 class Spans:
     """One of the two paths."""
 
-    def __init__(self, path: str, held: Holding, max_body_bytes: int) -> None:
+    def __init__(self, path: str, held: Holding, memory: Memory, max_body_bytes: int) -> None:
         self._path = path
         self._signals = SIGNALS[path]
         self._held = held
+        self._memory = memory
         self._max_body_bytes = max_body_bytes
 
     async def post(self, request: RawRequest) -> RawAnswer:
@@ -45,6 +47,7 @@ class Spans:
         try:
             with counted(PROTOCOL):
                 signal = self._signal(request.headers.get("content-type", ""))
+                self._memory.refuse()
                 body = await request.body(self._max_body_bytes)
                 await self._accept(signal, body, request.headers.identity)
         except CollectorError as error:
@@ -81,6 +84,8 @@ class Spans:
 
 def http_routes(services: Services, settings: Settings) -> dict[str, RawHandler]:
     held = Holding(services.reporter, PROTOCOL)
-    posts = {path: Spans(path, held, settings.max_body_bytes).post for path in SIGNALS}
+    posts = {
+        path: Spans(path, held, services.memory, settings.max_body_bytes).post for path in SIGNALS
+    }
     # The other methods of version 2's path are the read API's.
     return {f"POST {V2_PATH}": posts[V2_PATH], V1_PATH: posts[V1_PATH]}

@@ -104,6 +104,8 @@ class GrpcApp:
                     )
                 await within(run, deadline_s)
                 return
+            if method.admit is not None:
+                method.admit()
             message = await whole_message(receive, method.max_message_bytes, encoding)
             if monotonic() >= deadline_s:
                 raise deadline_exceeded()

@@ -51,6 +51,7 @@ class DuplexHandler(Protocol):
 class UnaryMethod:
     answer: Unary
     max_message_bytes: int = MAX_MESSAGE_BYTES  # decompressed
+    admit: Callable[[], None] | None = None  # asked before the message is read; raises to refuse
 
 
 @dataclass(frozen=True, slots=True)
