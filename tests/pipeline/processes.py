@@ -111,6 +111,11 @@ class MeshmeterProcess:
                 [sys.executable, "-c", RUN, self.name], env=environ, stdout=log, stderr=log
             )
 
+    def start_again(self, code: int) -> None:
+        """If it has ended so."""
+        if self.process.poll() == code:
+            self.process = self.start()
+
     def log(self) -> str:
         return self._log_path.read_text()
 

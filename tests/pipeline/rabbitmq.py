@@ -51,6 +51,13 @@ class RabbitProcess:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
+    def pause(self) -> None:
+        """It answers nothing any more, and its connections stay."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def end(self) -> None:
         """Erlang's port mapper, too, which outlives it, and ends when it has seen it go."""
         self.kill()
