@@ -35,9 +35,9 @@ class Mode(StrEnum):
 class Link:
     """On its proxies' loop."""
 
-    def __init__(self, upstream: tuple[str, int]) -> None:
+    def __init__(self, upstream: tuple[str, int], host: str) -> None:
         self.mode = Mode.PASS
-        self.address = ("127.0.0.1", 0)
+        self.address = (host, 0)
         self._upstream = upstream
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -144,13 +144,13 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class Proxies:
-    """One link for each name of `upstreams`."""
+    """One link for each name of `upstreams`, at an address of this machine."""
 
-    def __init__(self, upstreams: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, upstreams: Mapping[str, tuple[str, int]], host: str = "127.0.0.1") -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxies", daemon=True)
         self._thread.start()
-        self._links = self._run(listening(upstreams))
+        self._links = self._run(listening(upstreams, host))
 
     def address(self, name: str) -> str:
         host, port = self._links[name].address
@@ -173,8 +173,8 @@ class Proxies:
         return asyncio.run_coroutine_threadsafe(doing, self._loop).result(10)
 
 
-async def listening(upstreams: Mapping[str, tuple[str, int]]) -> dict[str, Link]:
-    links = {name: Link(upstream) for name, upstream in upstreams.items()}
+async def listening(upstreams: Mapping[str, tuple[str, int]], host: str) -> dict[str, Link]:
+    links = {name: Link(upstream, host) for name, upstream in upstreams.items()}
     for link in links.values():
         await link.listen()
     return links

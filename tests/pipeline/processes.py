@@ -45,7 +45,8 @@ sys.exit(run(Settings.from_environ()))
 class LiveCollector:
     """Outbox, internal paths on a real server, and dispatcher: a collector without front-ends."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.outbox = Outbox(settings.data_dir / "outbox", 512 * MIB, ballast_bytes=MIB)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -56,13 +57,13 @@ class LiveCollector:
         self._thread = threading.Thread(target=self._serve, name="collector")
         self._thread.start()
         assert self._listening.wait(20)
-        self.settings = replace(settings, collector_url=f"http://127.0.0.1:{self.port}")
+        self.settings = replace(settings, collector_url=f"http://{host}:{self.port}")
         self.store = Store(settings.clickhouse_url)
         self.dispatcher: Dispatcher = dispatcher(self.settings, self.outbox, lambda: self.store)
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(serve(self._door, ["127.0.0.1:0"], self._stop, started=self._started))
+            runner.run(serve(self._door, [f"{self._host}:0"], self._stop, started=self._started))
 
     def _started(self, addresses: Addresses) -> None:
         self.port = addresses[0][1]
@@ -82,8 +83,10 @@ class LiveCollector:
 
 
 @contextmanager
-def live_collector(settings: Settings, *, dispatching: bool = True) -> Iterator[LiveCollector]:
-    collector = LiveCollector(settings)
+def live_collector(
+    settings: Settings, *, dispatching: bool = True, host: str = "127.0.0.1"
+) -> Iterator[LiveCollector]:
+    collector = LiveCollector(settings, host)
     try:
         if dispatching:
             collector.dispatcher.start()
@@ -95,11 +98,23 @@ def live_collector(settings: Settings, *, dispatching: bool = True) -> Iterator[
 
 
 class MeshmeterProcess:
-    """`meshmeter worker` or `beat`, its health on a port of its own."""
+    """`meshmeter worker` or `beat`, its health on a port of its own.
 
-    def __init__(self, name: str, settings: Settings, log_dir: Path) -> None:
+    `before`: words that start it elsewhere, where it has `host` as its address.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        log_dir: Path,
+        *,
+        before: Sequence[str] = (),
+        host: str = "127.0.0.1",
+    ) -> None:
         self.name = name
-        self.health = f"127.0.0.1:{free_port()}"
+        self.health = f"{host}:{free_port()}"
+        self._before = before
         self._settings = replace(settings, **{f"{name}_http": self.health})
         self._log_path = log_dir / f"{name}-{self.health.rpartition(':')[2]}.log"
         self.process = self.start()
@@ -108,7 +123,10 @@ class MeshmeterProcess:
         environ = {**os.environ, **self._settings.to_environ()}
         with self._log_path.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-c", RUN, self.name], env=environ, stdout=log, stderr=log
+                [*self._before, sys.executable, "-c", RUN, self.name],
+                env=environ,
+                stdout=log,
+                stderr=log,
             )
 
     def start_again(self, code: int) -> None:
@@ -143,9 +161,15 @@ class MeshmeterProcess:
 
 @contextmanager
 def running(
-    name: str, settings: Settings, log_dir: Path, *, ready: bool = True
+    name: str,
+    settings: Settings,
+    log_dir: Path,
+    *,
+    ready: bool = True,
+    before: Sequence[str] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[MeshmeterProcess]:
-    process = MeshmeterProcess(name, settings, log_dir)
+    process = MeshmeterProcess(name, settings, log_dir, before=before, host=host)
     try:
         if ready:
             eventually(lambda: process.readiness() == "", timeout_s=30)
