@@ -1,9 +1,11 @@
 """CPU of the worker's way: decode, insert, and what ClickHouse spends. In microseconds per span.
 
-    python -m benchmarks.ingest [--rounds 5] [--requests 1 10 40] [--gc-threshold N]
+    python -m benchmarks.ingest [--rounds 5] [--groups 512 5120 20480] [--sizes 512 5]
+        [--gc-threshold N]
 
-Starts an embedded store of its own. In each round one group of requests is inspected, decoded and
-inserted.
+Starts an embedded store of its own. In each round one group, of so many spans in requests of one
+size, is inspected, and decoded and inserted twice: by columns, as a worker does it, and by rows,
+which is the reference.
 """
 
 import argparse
@@ -14,6 +16,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
+from operator import add
 from pathlib import Path
 
 import psutil
@@ -21,7 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from collector.decoders import decode_group
+from collector.decoders import Decoded, decode_group
 from collector.decoders.skeleton import inspect_traces
 from collector.model import Report, Signal
 from collector.store.client import Store
@@ -97,37 +101,51 @@ def total_cpu_us(process: psutil.Process) -> float:
     return float(times.user + times.system) * 1e6
 
 
-def measure(store: Store, server: psutil.Process, requests: int, rounds: int) -> None:
+def measure(store: Store, server: psutil.Process, spans: int, size: int, rounds: int) -> None:
     now_ns = time.time_ns()
     dice = random.Random(7)
-    bodies = [request(dice, now_ns) for _ in range(requests)]
-    reports = [Report(Signal.OTLP_TRACES, body, now_ns) for body in bodies]
-    spans = requests * SPANS
+    bodies = [request(dice, now_ns, size) for _ in range(spans // size)]
+    reports = [Report(Signal.OTLP_TRACES, body, now_ns, items=size) for body in bodies]
+    spans = len(bodies) * size
     costs: dict[str, list[float]] = {}
 
     def note(step: str, cost_us: float) -> None:
         costs.setdefault(step, []).append(cost_us / spans)
 
-    decoded = decode_group(reports, 0)
+    def store_group(way: str, number: int, *, by_columns: bool) -> None:
+        def decode() -> None:
+            decoded.append(decode_group(reports, 0, by_columns=by_columns))
+
+        decoded: list[Decoded] = []
+        note(f"{way}: decode", own_cpu_us(decode))
+        insert = partial(store.insert, "spans", decoded[0].tables["spans"])
+        token = f"bench:{spans}:{size}:{way}:{number}"
+        note(f"{way}: insert", own_cpu_us(partial(insert, token=token)))
+
     rounds = max(rounds, LEAST_SPANS // spans)
     before_us = total_cpu_us(server)
     for number in range(rounds):
         note("front-end: inspect", own_cpu_us(lambda: inspect_all(bodies, now_ns)))
-        note("worker: decode", own_cpu_us(lambda: decode_group(reports, 0)))
-        insert = partial(store.insert, "spans", decoded.tables["spans"])
-        note("worker: insert", own_cpu_us(partial(insert, token=f"bench:{requests}:{number}")))
-    server_us = (total_cpu_us(server) - before_us) / (spans * rounds)
-    size = sum(map(len, bodies)) / spans
-    print(f"{spans} spans a group, {size:.0f} bytes a span, {rounds} rounds")
+        store_group("columns", number, by_columns=True)
+        store_group("rows", number, by_columns=False)
+    server_us = (total_cpu_us(server) - before_us) / (2 * spans * rounds)
+    bytes_each = sum(map(len, bodies)) / spans
+    print(f"{spans} spans a group, {size} a request, {bytes_each:.0f} bytes each, {rounds} rounds")
     for step, found in costs.items():
         print(f"  {step:20} {statistics.median(found):6.2f} µs  (best {min(found):.2f})")
+    columns, rows = (
+        statistics.median(map(add, costs[f"{way}: decode"], costs[f"{way}: insert"]))
+        for way in ("columns", "rows")
+    )
+    print(f"  {'worker':20} {columns:6.2f} µs, by rows {rows:.2f}: {rows / columns:.1f} times")
     print(f"  {'ClickHouse':20} {server_us:6.2f} µs  (mean, with the merges of the meantime)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, nargs="*", default=[1, 10, 40])
+    parser.add_argument("--groups", type=int, nargs="+", default=[512, 5120, 20480], help="spans")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[SPANS, 5], help="spans a request")
     parser.add_argument("--gc-threshold", type=int, help="objects before Python looks for cycles")
     asked = parser.parse_args()
     if asked.gc_threshold:
@@ -138,8 +156,8 @@ def main() -> None:
         server = psutil.Process(daemon.process.pid)
         print(f"CPU per span, {ATTRIBUTES} attributes, median of the rounds")
         with Store(url) as store:
-            for requests in asked.requests:
-                measure(store, server, requests, asked.rounds)
+            for size, spans in product(asked.sizes, asked.groups):
+                measure(store, server, spans, size, asked.rounds)
 
 
 if __name__ == "__main__":

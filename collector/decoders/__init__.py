@@ -6,7 +6,9 @@ no clock but the report's `received_ns`, no chance, no sets.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
 
 from collector.decoders import (
     als,
@@ -19,7 +21,7 @@ from collector.decoders import (
     zipkin_proto,
     zipkin_thrift,
 )
-from collector.decoders.decoded import Collected, DeadLetter, Decoded
+from collector.decoders.decoded import Collected, DeadLetter, Decoded, SpanColumns
 from collector.decoders.envelopes import nothing
 from collector.decoders.limits import Reason
 from collector.decoders.names import Over, Part, names_of, rename
@@ -49,24 +51,55 @@ DECODERS: dict[Signal, Decoder] = {
 }
 
 
-def decode_group(reports: Iterable[Report], group: int, over: Over | None = None) -> Decoded:
+LEAST_SPANS = 100  # of a group, from which on columns are cheaper than rows
+
+
+def decode_group(
+    reports: Iterable[Report], group: int, over: Over | None = None, *, by_columns: bool = True
+) -> Decoded:
     """Every item of every report is a row, a dead letter, or skipped and counted.
 
-    `over` says, the same each time, which of the names in it are stored under another.
+    `over` says, the same each time, which of the names in it are stored under another. OTLP traces
+    are decoded by columns, where that is faster and not unwanted: to the same rows.
     """
+    waiting = list(reports)
     parts = {signal: Collected() for signal in DECODERS}
     accounts: dict[tuple[Signal, str], Account] = {}
     slices: list[Part] = []
-    for report in reports:
+    spans = by_column(waiting, parts[Signal.OTLP_TRACES]) if by_columns else None
+    told = iter(spans.told if spans else ())
+    for report in waiting:
         out = parts[report.signal]
         first = len(out.rows)
-        account = decode(report, out)
-        slices.append(Part(report.identity, out, first, len(out.rows)))
+        if spans and report.signal == Signal.OTLP_TRACES:
+            account, named = next(told)
+        else:
+            account, named = decode(report, out), ()
+        slices.append(Part(report.identity, out, first, len(out.rows), named))
         key = report.signal, report.identity
         accounts[key] = added(accounts[key], account) if key in accounts else account
     if over is not None and any((names := names_of(slices)).values()):
-        rename(slices, over(names))
-    return Decoded.of(list(parts.values()), group, list(accounts.values()))
+        without_place = over(names)
+        if spans and any(without_place.values()):
+            return decode_group(waiting, group, lambda _: without_place, by_columns=False)
+        rename(slices, without_place)
+    return Decoded.of(list(parts.values()), group, list(accounts.values()), spans)
+
+
+def by_column(reports: Sequence[Report], out: Collected) -> SpanColumns | None:
+    """The OTLP traces among them, if that is worth it and the packages are there: their wheels are
+    not made for every machine."""
+    traces = [report for report in reports if report.signal == Signal.OTLP_TRACES]
+    if sum(report.items for report in traces) < LEAST_SPANS or not can_columns():
+        return None
+    from collector.decoders.columns.requests import decode_spans
+
+    return decode_spans(traces, out, decode)
+
+
+@cache
+def can_columns() -> bool:
+    return all(find_spec(name) for name in ("numpy", "ptars", "pyarrow"))
 
 
 def decode(report: Report, out: Collected) -> Account:

@@ -1,14 +1,28 @@
 """What a decoder makes of reports: rows, and dead letters for what cannot become one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from collector.decoders.envelopes import Around, Envelope, nothing
 from collector.decoders.limits import MAX_DEAD_ITEM_BYTES, Refusal
 from collector.decoders.text import cut
 from collector.model import Account, Report, Signal
-from collector.store.tables import TABLES, DeadLetterRow, Row, columns
+from collector.store.tables import TABLES, DeadLetterRow, Row, SpanRow, columns
+
+Columns = Mapping[str, Sequence[Any]]  # column -> values, of equal lengths
+
+
+class SpanColumns(Protocol):
+    """Spans that were decoded by columns."""
+
+    @property
+    def told(self) -> Iterable[tuple[Account, Sequence[tuple[str, str]]]]:
+        """Of each report what became of its items; and service and name of the spans, each such
+        pair once, in the order they came."""
+
+    def block(self, others: Sequence[Any], group: int) -> Columns | None:
+        """Of these and of other SpanRows after them; None when there are none."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +95,7 @@ class Collected:
 class Decoded:
     """A group, decoded: what to insert, dead letters included."""
 
-    tables: dict[str, dict[str, list[Any]]]  # table -> column -> values, of equal lengths
+    tables: dict[str, Columns]  # by their names
     dead: list[DeadLetter]
     skipped: int
     split: int
@@ -89,9 +103,14 @@ class Decoded:
 
     @classmethod
     def of(
-        cls, parts: Sequence[Collected], group: int, accounts: Sequence[Account] = ()
+        cls,
+        parts: Sequence[Collected],
+        group: int,
+        accounts: Sequence[Account] = (),
+        spans: "SpanColumns | None" = None,
     ) -> "Decoded":
-        """Rows of one table are one block, whichever decoders they came from."""
+        """Rows of one table are one block, whichever decoders they came from; `spans` are those
+        that are columns already, and before all others."""
         dead = [letter for part in parts for letter in part.dead]
         blocks: dict[str, list[Row]] = {}
         for part in parts:
@@ -99,7 +118,13 @@ class Decoded:
                 blocks.setdefault(TABLES[type(row)], []).append(row)
         for letter in dead:
             blocks.setdefault(TABLES[DeadLetterRow], []).append(letter.row())
-        tables = {table: columns(rows, group) for table, rows in blocks.items()}
+        tables: dict[str, Columns] = {}
+        if spans:
+            table = TABLES[SpanRow]
+            block = spans.block(blocks.pop(table, []), group)
+            if block:
+                tables[table] = block
+        tables |= {table: columns(rows, group) for table, rows in blocks.items()}
         skipped = sum(part.skipped for part in parts)
         return cls(tables, dead, skipped, sum(part.split for part in parts), accounts)
 

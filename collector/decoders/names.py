@@ -23,12 +23,13 @@ Over = Callable[[Names], Names]  # of a group's names those without a place
 
 
 class Part(NamedTuple):
-    """The rows of one report."""
+    """The rows of one report; of spans that are columns already, service and name of each."""
 
     identity: str
     out: Collected
     first: int
     end: int
+    named: Sequence[tuple[str, str]] = ()
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -41,6 +42,9 @@ def names_of(parts: Sequence[Part]) -> Names:
     operations: dict[str, dict[str, None]] = {}
     for part in parts:
         sent = services.setdefault(part.identity, {})
+        for service, name in part.named:
+            sent[service] = None
+            operations.setdefault(service, {})[name] = None
         for row in part.rows:
             if type(row) is SpanRow:
                 if row.service not in sent:

@@ -52,10 +52,15 @@ URL_KEYS = ("url.full", "http.url")
 def http_status(attributes: Mapping[str, str]) -> int:
     """0 when there is none; Envoy says "0" of a request that got no answer."""
     for key in STATUS_KEYS:
-        text = attributes.get(key)
-        if text and len(text) == 3 and text.isascii() and text.isdigit():
-            return int(text)
+        status = status_number(attributes.get(key, ""))
+        if status >= 0:
+            return status
     return 0
+
+
+def status_number(text: str) -> int:
+    """Of three digits; -1 of anything else."""
+    return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else -1
 
 
 def is_failure(status: int, kind: int) -> bool:

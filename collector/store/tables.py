@@ -3,7 +3,8 @@
 Times are nanoseconds since 1970. What the columns mean is said in migrations/clickhouse.
 """
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 NO_TRACE = bytes(16)
@@ -163,6 +164,15 @@ TABLES: dict[type[Row], str] = {
     DecisionRow: "decisions",
     DeadLetterRow: "dead_letters",
 }
+
+
+class ReadyColumns(Mapping[str, Sequence[Any]]):
+    """Columns of at least one row that can be written without a look at each value."""
+
+    @abstractmethod
+    def native(self, types: Sequence[tuple[str, str]]) -> bytes | None:
+        """A block in ClickHouse's Native format, of columns of these names and types; None when
+        one of the types is not written so."""
 
 
 def columns(rows: Sequence[Row], group: int) -> dict[str, list[Any]]:
