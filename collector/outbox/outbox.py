@@ -22,6 +22,7 @@ from collector.outbox.file import PAGE_BYTES, WAL_PAGES, Found, OutboxFile, lock
 from collector.outbox.fill import HARD, KEPT, SOFT, Trend
 from collector.outbox.names import NameBudget, NameLimits, TurnedAway
 from collector.outbox.refusals import Full, Pressed, Slow
+from collector.outbox.steps import Steps
 from collector.outbox.values import (
     BookEntry,
     DeadGroup,
@@ -58,6 +59,7 @@ class Outbox:
         *,
         ballast_bytes: int = BALLAST_BYTES,
         clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = time.monotonic,
         found: Found | None = None,
         names: NameLimits = DEFAULT_NAMES,
     ) -> None:
@@ -66,6 +68,7 @@ class Outbox:
         `found`: its file; else it is the first that nobody holds.
         """
         self._clock = clock
+        self._steps = Steps(clock, elapsed)
         self._directory = directory
         self._max_bytes = max_bytes
         self._ballast_bytes = ballast_bytes
@@ -208,9 +211,11 @@ class Outbox:
         ):
             pass
         self._call(self._look)
-        self._call(
-            lambda writing: statements.forget(writing, int(now_s) - REMEMBER_S, FORGET_DIGESTS)
-        )
+        # By a clock that was set forward what is new is old, and a retry of it would be stored.
+        if self._steps.since_s() > REMEMBER_S:
+            self._call(
+                lambda writing: statements.forget(writing, int(now_s) - REMEMBER_S, FORGET_DIGESTS)
+            )
         self._call(lambda _writing: self._ballast.restore())
 
     def stats(self) -> OutboxStats:

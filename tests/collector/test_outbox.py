@@ -82,15 +82,36 @@ def test_the_same_body_of_the_same_sender_is_stored_once(outbox):
 
 def test_a_body_is_known_for_an_hour_even_after_it_was_stored_and_after_a_restart(tmp_path, clock):
     sent = report(b"one", received_ns=int(clock.now_s * 1e9))
-    with opened(tmp_path, clock=clock) as outbox:
+    with opened(tmp_path, clock=clock, elapsed=clock) as outbox:
         append(outbox, sent)
         outbox.mark_done(outbox.freeze_group(MIB))
         clock.now_s += 1800
         outbox.purge()
         assert append(outbox, sent) == 0
-    with opened(tmp_path, clock=clock) as outbox:
+    with opened(tmp_path, clock=clock, elapsed=clock) as outbox:
         assert append(outbox, sent) == 0
         clock.now_s += 1801
+        outbox.purge()
+        assert append(outbox, sent) == 1
+
+
+def test_a_clock_that_is_set_forward_makes_no_body_forgotten_until_it_has_run_on_for_an_hour(
+    tmp_path, clock
+):
+    elapsed = Clock()
+    sent = report(b"one", received_ns=int(clock.now_s * 1e9))
+    with opened(tmp_path, clock=clock, elapsed=elapsed) as outbox:
+        append(outbox, sent)
+        outbox.mark_done(outbox.freeze_group(MIB))
+        clock.now_s += 3601
+        outbox.purge()
+        assert append(outbox, sent) == 0
+        for passing in (clock, elapsed):
+            passing.now_s += 3599
+        outbox.purge()
+        assert append(outbox, sent) == 0
+        for passing in (clock, elapsed):
+            passing.now_s += 2
         outbox.purge()
         assert append(outbox, sent) == 1
 
