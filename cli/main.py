@@ -114,11 +114,17 @@ def store(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(
+    printed: Annotated[
+        bool,
+        typer.Option("--print", help="only print what a new ClickHouse database would be made by"),
+    ] = False,
+) -> None:
     """Bring the rules database and ClickHouse to this version's tables."""
-    from migrations.__main__ import run
+    from migrations.__main__ import run, show
 
-    exit_code(run(process_settings("migrate")))
+    settings = process_settings("migrate")
+    exit_code(show(settings) if printed else run(settings))
 
 
 @app.command()

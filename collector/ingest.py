@@ -22,6 +22,7 @@ from collector.groups import Groups
 from collector.model import Account, Taken
 from collector.store.client import Store
 from collector.store.lost import Columns, missing, restore
+from collector.store.shards import is_cluster
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +105,11 @@ def row_group(collector_id: str, group: int) -> int:
 
 def store_table(store: Store, prefix: str, table: str, columns: Columns, taken: Taken) -> None:
     """One insert, which a token keeps from being done twice. A group that was tried before is
-    counted, in case the token came to be without its rows, and before that, when it was replayed,
-    in case the rows are there and the token is forgotten."""
+    counted, in case the token came to be without its rows, which it does not on a cluster; and
+    before that, when it was replayed, in case the rows are there and the token is forgotten."""
     wanted = missing(store, table, columns) if taken.replayed else columns
     store.insert(table, wanted, token=f"{prefix}:{table}")
-    if taken.attempt > 1 and missing(store, table, columns):
+    if taken.attempt > 1 and not is_cluster(store) and missing(store, table, columns):
         rows = restore(store, table, columns, taken.attempt)
         RESTORED.labels(table).inc(rows)
         log.warning("Rows were lost under their token and are put back", extra={"rows": rows})

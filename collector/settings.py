@@ -29,6 +29,9 @@ class Settings:
     clickhouse_read_url: str = setting(
         "", "the same for questions, as by a user who may only read; empty: `clickhouse_url`"
     )
+    clickhouse_cluster: str = setting(
+        "", "cluster in ClickHouse's remote_servers that `meshmeter migrate` makes tables on"
+    )
     rules_url: str = setting(
         "", "rules database, a SQLAlchemy URL; empty: SQLite in the data directory"
     )

@@ -26,6 +26,7 @@ from collector.ingest import ingest
 from collector.settings import Settings
 from collector.store.client import Store
 from collector.store.settle import settle
+from collector.store.shards import on_each_shard
 from collector.tasks import (
     HEARTBEAT,
     INGEST,
@@ -125,9 +126,9 @@ def add_tasks(app: Celery, settings: Settings, store: Store, pulse: Pulse) -> No
             return  # what is open then is settled the next time
         try:
             with pulse.taken():
-                done = settle(store, time.time_ns())
-            SETTLED.inc(done.minutes)
-            UNSETTLED.set(done.left)
+                done = on_each_shard(store, lambda own: settle(own, time.time_ns()))
+            SETTLED.inc(sum(each.minutes for each in done))
+            UNSETTLED.set(sum(each.left for each in done))
         except CollectorError as error:
             log.warning("Edges are not settled", extra={"error": str(error)})
         finally:

@@ -124,7 +124,7 @@ def start(supervisor: Supervisor, settings: Settings, environ: Mapping[str, str]
     supervisor.add(server_specs(settings, environ))
     try:
         migrate_rules(settings.rules_url)
-        migrate_clickhouse(settings.clickhouse_url)
+        migrate_clickhouse(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
         keep(settings.clickhouse_url, settings)
     except CollectorError as error:
         supervisor.stop()

@@ -4,7 +4,7 @@ import sys
 
 from collector.errors import CollectorError, InvalidSetting
 from collector.settings import Settings
-from migrations.clickhouse import migrate_clickhouse
+from migrations.clickhouse import migrate_clickhouse, print_clickhouse
 from migrations.retention import keep
 from migrations.rules import migrate_rules
 
@@ -13,7 +13,8 @@ def run(settings: Settings) -> int:
     """Prints what it did; the exit code is 1 when a database refused or did not answer."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)  # where the rules are by default
     try:
-        applied = migrate_clickhouse(settings.clickhouse_url)
+        cluster = settings.clickhouse_cluster
+        applied = migrate_clickhouse(settings.clickhouse_url, cluster=cluster)
         print(f"ClickHouse: {', '.join(applied) if applied else 'nothing new'}")
         for table, days in keep(settings.clickhouse_url, settings):
             print(f"ClickHouse: {table} is kept for {days} days")
@@ -24,6 +25,13 @@ def run(settings: Settings) -> int:
     except CollectorError as error:
         print(f"meshmeter: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def show(settings: Settings) -> int:
+    """Prints the statements of all migrations of ClickHouse; asks no server."""
+    for statement in print_clickhouse(settings.clickhouse_url, cluster=settings.clickhouse_cluster):
+        print(statement)
     return 0
 
 

@@ -6,13 +6,15 @@ from typing import NamedTuple
 from collector.errors import InvalidSetting
 from collector.settings import Settings
 from collector.store.client import Store
+from migrations.clickhouse import named
+from migrations.cluster import Cluster, rendered
 
 MOST_DAYS = 3650
 
 TTL = """
 SELECT name, extract(create_table_query, 'TTL (.+?) SETTINGS') AS ttl
 FROM system.tables
-WHERE database = currentDatabase() AND name IN %(tables)s
+WHERE database = %(database)s AND name IN %(tables)s
 """
 DAYS = re.compile(r"\+ toIntervalDay\((\d+)\)$")
 
@@ -48,10 +50,18 @@ def keep(url: str, settings: Settings) -> list[Kept]:
             raise InvalidSetting(f"{name} is {days}; it is from 1 to {MOST_DAYS}")
         wanted |= dict.fromkeys(tables, days)
     changed = []
+    target = named(url, settings.clickhouse_cluster)
+    own = target.local if target.name else target.database
     with Store(url) as store:
-        for table, ttl in store.rows(TTL, {"tables": tuple(wanted)}):
+        for table, ttl in store.rows(TTL, {"database": own, "tables": tuple(wanted)}):
             found = DAYS.search(ttl)
             if not found or int(found[1]) != wanted[table]:
-                store.command(CHANGE.format(table=table, days=wanted[table]), timeout_s=3600)
+                for sql in change(table, wanted[table], target):
+                    store.command(sql, timeout_s=3600)
                 changed.append(Kept(table, wanted[table]))
     return sorted(changed)
+
+
+def change(table: str, days: int, target: Cluster) -> list[str]:
+    sql = CHANGE.format(table=table, days=days)
+    return [each.sql for each in rendered([sql], target, set())] if target.name else [sql]

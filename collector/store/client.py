@@ -34,14 +34,20 @@ WRITE_SETTINGS: dict[str, Any] = {
     "async_insert": 0,  # acknowledged means stored
     "insert_deduplicate": 1,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_distributed_sync": 1,  # on a cluster: stored on its shards
 }
-# 2, not 1: the server refuses writes, and still takes this client's limit of time.
-READ_SETTINGS: dict[str, Any] = {"readonly": 2}
+# readonly 2, not 1: the server refuses writes, and still takes this client's limit of time. On a
+# cluster a subquery is of the shard it is asked on: see docs/adr/0007-cluster.md.
+READ_SETTINGS: dict[str, Any] = {"readonly": 2, "distributed_product_mode": "local"}
 
 # Refusals of an insert that pass by themselves: TOO_MANY_SIMULTANEOUS_QUERIES,
 # MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, NOT_ENOUGH_SPACE, TOO_MANY_PARTS,
 # UNKNOWN_STATUS_OF_INSERT.
 BUSY = frozenset({202, 241, 242, 243, 252, 319})
+# A server of a cluster could not reach another, or lost it: ATTEMPT_TO_READ_AFTER_EOF,
+# SOCKET_TIMEOUT, NETWORK_ERROR, ALL_CONNECTION_TRIES_FAILED, NO_REMOTE_SHARD_AVAILABLE,
+# CANNOT_READ_FROM_SOCKET, CANNOT_WRITE_TO_SOCKET.
+AWAY = frozenset({32, 209, 210, 279, 519, 95, 96})
 
 
 class Store:
@@ -147,6 +153,10 @@ class Store:
         except (driver.NetworkError, driver.SocketTimeoutError, OSError, EOFError) as error:
             raise StoreDown(f"no answer from ClickHouse at {self.address}: {error}") from error
         except driver.ServerException as error:
+            if error.code in AWAY:
+                raise StoreDown(
+                    f"a server of the cluster is away: {first_line(error.message)}"
+                ) from error
             raise StoreError(first_line(error.message), error.code) from error
         except driver.Error as error:
             raise StoreError(first_line(str(error)), error.code or 0) from error

@@ -9,6 +9,9 @@ over as a part: views do not see it, and they have what they need from the retry
 Two workers may be at the same group. Each makes its own table first, named by the number of its
 attempt; the later attempt drops the table of the earlier, which then has nothing to move, and the
 earlier gives way when it sees a later one. Only then is counted.
+
+Tables on a cluster are replicated, and note token and part as one: nothing is lost there, and what
+is not counted is on its way from one replica to the other.
 """
 
 import re
@@ -18,6 +21,8 @@ from typing import Any
 
 from collector.errors import StoreDown, StoreError
 from collector.store.client import Store
+from collector.store.shards import is_cluster
+from collector.store.tables import BY_TRACE
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -26,13 +31,16 @@ QUARTER_NS = 900 * 1_000_000_000
 COUNT = """
 SELECT
     intDiv(toUnixTimestamp64Nano(time), 900000000000) AS quarter,
+    {part} AS part,
     count() AS rows
 FROM {table}
 WHERE _group = %(group)s
     AND time >= fromUnixTimestamp64Nano(%(first_ns)s)
     AND time <= fromUnixTimestamp64Nano(%(last_ns)s)
-GROUP BY quarter
+GROUP BY quarter, part
 """
+# What is inserted as one, or not: all rows of a quarter; on a cluster those of one shard.
+WHOLE, OF_TRACE = "''", "hex(trace_id)"
 ASIDE = """
 SELECT name
 FROM system.tables
@@ -50,19 +58,23 @@ def missing(store: Store, table: str, columns: Columns) -> Columns:
 
     Raises StoreDown, and StoreError when part of what was written in one go is there.
     """
+    by_trace = table in BY_TRACE and is_cluster(store)
     quarters = [time_ns // QUARTER_NS for time_ns in columns["time"]]
+    parts = [id_.hex().upper() for id_ in columns["trace_id"]] if by_trace else [""] * len(quarters)
+    keys = list(zip(quarters, parts, strict=True))
     asked = {
         "group": columns["_group"][0],
         "first_ns": min(columns["time"]),
         "last_ns": max(columns["time"]),
     }
-    found = dict(store.rows(COUNT.format(table=table), asked))
-    for quarter, rows in Counter(quarters).items():
-        if found.get(quarter, 0) not in (0, rows):
+    sql = COUNT.format(table=table, part=OF_TRACE if by_trace else WHOLE)
+    found = {(quarter, part): rows for quarter, part, rows in store.rows(sql, asked)}
+    for key, rows in Counter(keys).items():
+        if found.get(key, 0) not in (0, rows):
             raise StoreError(
-                f"{found[quarter]} of {rows} rows of a group are in {table}: it is not its own"
+                f"{found[key]} of {rows} rows of a group are in {table}: it is not its own"
             )
-    lost = [index for index, quarter in enumerate(quarters) if quarter not in found]
+    lost = [index for index, key in enumerate(keys) if key not in found]
     if not lost:
         return {}
     return {name: [values[index] for index in lost] for name, values in columns.items()}

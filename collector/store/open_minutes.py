@@ -10,32 +10,46 @@ HALVES_KEPT_S = 5 * 3600  # `half_edges` has every span that is not older
 NONE = (0,)  # no minute: a list cannot be empty in SQL
 UNSETTLED = 1  # the version of a minute whose spans were there before there were settlements
 
-# A minute is open while it has more spans than its edges were made of.
+# A minute is open while it has more spans than its edges were made of. On a cluster each shard has
+# spans and settlements of its own; one that has no cluster is number 0.
 OPEN = """
 SELECT
-    toUnixTimestamp(minute) AS minute_s,
-    sum(told.spans) AS spans,
-    max(told.shared) AS shared,
-    max(told.version) AS version,
-    argMax(told.basis, told.version) AS basis
+    minute_s,
+    sum(of_shard.spans) AS spans,
+    max(of_shard.shared) AS shared,
+    minIf(of_shard.version, is_open) AS version,
+    sum(of_shard.basis) AS basis
 FROM
 (
     SELECT
-        minute,
-        sum(m.spans) AS spans,
-        max(m.shared) AS shared,
-        toUInt64(0) AS version,
-        toUInt64(0) AS basis
-    FROM span_minutes AS m
-    WHERE minute >= toDateTime(%(first_s)s) AND minute < toDateTime(%(end_s)s)
-    GROUP BY minute
-    UNION ALL
-    SELECT time AS minute, 0 AS spans, 0 AS shared, version, basis
-    FROM edge_settlements
-    WHERE grain = '1m' AND time >= toDateTime(%(first_s)s) AND time < toDateTime(%(end_s)s)
-) AS told
-GROUP BY minute
-HAVING spans != basis AND spans > 0
+        toUnixTimestamp(minute) AS minute_s,
+        shard,
+        sum(told.spans) AS spans,
+        max(told.shared) AS shared,
+        max(told.version) AS version,
+        argMax(told.basis, told.version) AS basis,
+        spans != basis AND spans > 0 AS is_open
+    FROM
+    (
+        SELECT
+            minute,
+            shardNum() AS shard,
+            sum(m.spans) AS spans,
+            max(m.shared) AS shared,
+            toUInt64(0) AS version,
+            toUInt64(0) AS basis
+        FROM span_minutes AS m
+        WHERE minute >= toDateTime(%(first_s)s) AND minute < toDateTime(%(end_s)s)
+        GROUP BY minute, shard
+        UNION ALL
+        SELECT time AS minute, shardNum() AS shard, 0 AS spans, 0 AS shared, version, basis
+        FROM edge_settlements
+        WHERE grain = '1m' AND time >= toDateTime(%(first_s)s) AND time < toDateTime(%(end_s)s)
+    ) AS told
+    GROUP BY minute, shard
+) AS of_shard
+GROUP BY minute_s
+HAVING max(is_open)
 ORDER BY minute_s
 """
 
@@ -91,7 +105,9 @@ WHERE toStartOfMinute(time) NOT IN %(minutes)s
 
 
 class OpenMinute(NamedTuple):
-    """`spans` it has; `basis` of which its edges in force, of `version`, were made (0: none)."""
+    """`spans` it has; `basis` of which its edges in force, of `version`, were made (0: none).
+
+    Of several shards' versions it is the oldest that is open."""
 
     minute_s: int
     spans: int

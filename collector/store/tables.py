@@ -165,6 +165,10 @@ TABLES: dict[type[Row], str] = {
     DeadLetterRow: "dead_letters",
 }
 
+# On a cluster a span is on its trace's shard, as calls are matched there; all other rows of a group
+# are on one shard.
+BY_TRACE = frozenset({"spans"})
+
 
 class ReadyColumns(Mapping[str, Sequence[Any]]):
     """Columns of at least one row that can be written without a look at each value."""

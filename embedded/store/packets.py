@@ -39,6 +39,14 @@ class FromServer(IntEnum):
     PROFILE = 6
 
 
+class Interface(IntEnum):
+    """By which the client of a server that asks on its behalf had come to it; others tell no more
+    of themselves. Source: src/Interpreters/ClientInfo.cpp"""
+
+    TCP = 1
+    HTTP = 2
+
+
 PONG = bytes([FromServer.PONG])
 END_OF_STREAM = bytes([FromServer.END_OF_STREAM])
 
@@ -95,14 +103,21 @@ def skip_client_facts(reader: Reader) -> None:
         return
     for _ in range(3):  # initial user, query id, address
         reader.string()
-    reader.skip(8 + 1)  # initial start time, interface
-    for _ in range(3):  # system user, host, client
-        reader.string()
-    for _ in range(3):  # version, major and minor, revision
-        reader.varint()
+    reader.skip(8)  # initial start time
+    interface = reader.byte()
+    if interface == Interface.TCP:
+        for _ in range(3):  # system user, host, client
+            reader.string()
+        for _ in range(3):  # version, major and minor, revision
+            reader.varint()
+    elif interface == Interface.HTTP:
+        reader.skip(1)  # method
+        for _ in range(3):  # user agent, forwarded for, referer
+            reader.string()
     reader.string()  # quota key
     reader.varint()  # depth of distribution
-    reader.varint()  # version, patch
+    if interface == Interface.TCP:
+        reader.varint()  # version, patch
     if reader.byte():  # trace id and span id, state, flags
         reader.skip(16 + 8)
         reader.string()

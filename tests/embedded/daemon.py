@@ -17,6 +17,7 @@ READY = "the embedded ClickHouse is ready"
 class StoreProcess:
     """`python -m embedded.store` on `data_dir`. It keeps its port from one start to the next."""
 
+    program: tuple[str, ...] = ("-m", "embedded.store")
     process: subprocess.Popen[bytes]
 
     def __init__(self, data_dir: Path, *options: str) -> None:
@@ -32,7 +33,7 @@ class StoreProcess:
 
     def start(self) -> str:
         """Returns the URL once clients can connect."""
-        command = [sys.executable, "-m", "embedded.store", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, *self.program, "--data-dir", str(self.data_dir)]
         command += ["--listen", f"127.0.0.1:{self.port}", "--health", "127.0.0.1:0", *self.options]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
