@@ -30,7 +30,7 @@ class Settings:
         "", "the same for questions, as by a user who may only read; empty: `clickhouse_url`"
     )
     clickhouse_cluster: str = setting(
-        "", "cluster in ClickHouse's remote_servers that `meshmeter migrate` makes tables on"
+        "", "ClickHouse's cluster that `meshmeter migrate` makes tables on; empty: one server"
     )
     rules_url: str = setting(
         "", "rules database, a SQLAlchemy URL; empty: SQLite in the data directory"

@@ -4,6 +4,7 @@ The shards are databases of one engine, which asks itself as it would ask two se
 a shard's name is one that reads of the database with the number of the shard that is asked.
 """
 
+import pkgutil
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -12,10 +13,12 @@ import pytest
 
 from collector.decisions.decided import Sought
 from collector.model import LogSearch, TraceSearch
+from collector.store import queries
 from collector.store.client import Store
 from collector.store.lost import missing
 from collector.store.open_minutes import open_minutes
 from collector.store.queries.agreement import agreement
+from collector.store.queries.beginnings import first_call_s
 from collector.store.queries.dead_letters import dead_letters
 from collector.store.queries.decision import decision_by_id
 from collector.store.queries.decisions import decisions, total
@@ -149,14 +152,17 @@ def answers(stores: Stores, question: Callable[[Store], object]) -> object:
     return whole
 
 
+OF_CALLS = {"latency", "operations", "service_graph", "services", "unpaired"}
+OF_TRACES = {"trace", "traces"}
 QUESTIONS: dict[str, Callable[[Store, int, int], object]] = {
     "agreement": lambda store, start, end: agreement(store, "new", 1, start, end),
+    "beginnings": lambda store, _start, _end: first_call_s(store),
     "dead_letters": lambda store, start, end: dead_letters(store, start, end, limit=4),
     "decision": lambda store, _start, _end: decision_by_id(store, "d7"),
     "decisions": lambda store, start, end: decisions(store, Sought(start, end), 7),
-    "denials": denials_by_rule,
+    "denials_by_rule": denials_by_rule,
     "freshness": lambda store, _start, end: newest_ns(store, end),
-    "graph": service_graph,
+    "service_graph": service_graph,
     "latency": lambda store, start, end: latency(store, start, end, "a", "b").moments,
     "logs": lambda store, start, end: logs(store, start, end, LogSearch(), 7),
     "metric_rates": lambda store, start, end: metric_rates(store, METRIC, start, end),
@@ -171,6 +177,11 @@ def test_a_question_is_answered_as_by_one_server(stores, question):
     assert answers(stores, lambda store: question(store, start_ns, end_ns))
 
 
+def test_no_question_is_left_out():
+    named = {module.name for module in pkgutil.iter_modules(queries.__path__)}
+    assert named - {"rollups"} == {*QUESTIONS, *OF_CALLS, *OF_TRACES} - {"total"}
+
+
 def test_a_page_begins_where_the_one_before_ended(stores):
     start_ns, end_ns = stores.now_ns - HOUR, stores.now_ns
     sought = Sought(start_ns, end_ns)
@@ -183,7 +194,12 @@ def test_a_page_begins_where_the_one_before_ended(stores):
 
 def test_edges_are_those_of_one_server_whichever_shards_have_settled(stores):
     start_ns, end_ns = stores.now_ns - 2 * HOUR, stores.now_ns + HOUR
-    rows = mesh.traces(TRACES, stores.now_ns)
+    # Every minute has several traces, and most have some on either shard.
+    rows = [
+        row | {"trace_id": bytes([copy]) + row["trace_id"][1:]}
+        for row in mesh.traces(TRACES, stores.now_ns)
+        for copy in range(4)
+    ]
     late = [row for row in rows if row["service"] in ("cart", "stock")]
     on_time = [row for row in rows if row not in late]
 
@@ -194,8 +210,8 @@ def test_edges_are_those_of_one_server_whichever_shards_have_settled(stores):
 
     stores.add_spans(on_time, 1)
     compare()
-    for shard in stores.shards:
-        assert settle(shard, stores.now_ns).minutes
+    for later_ns, shard in enumerate(stores.shards):
+        assert settle(shard, stores.now_ns + later_ns).minutes
     compare()
     stores.add_spans(late, 2)
     compare()
