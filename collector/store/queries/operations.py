@@ -6,11 +6,9 @@ from collector.store.client import Store
 from collector.store.queries.rollups import window
 
 SQL = """
-WITH
-sumMap(latency) AS counts,
-arrayMap(
+WITH arrayMap(
     bucket -> exp2((bucket + 0.5) / 8) / 1000,
-    arrayReduce('quantilesExactWeighted(0.5, 0.95, 0.99)', mapKeys(counts), mapValues(counts))
+    quantilesExactWeightedArray(0.5, 0.95, 0.99)(mapKeys(latency), mapValues(latency))
 ) AS percentiles_ms
 SELECT
     service,
