@@ -76,6 +76,7 @@ class Settings:
     keep_metrics_days: int = setting(30, "the same of metric points")
     keep_decisions_days: int = setting(30, "the same of decisions")
     keep_dead_letters_days: int = setting(30, "the same of what could not be stored")
+    keep_rollups_days: int = setting(400, "the same of what each hour came to; at least 30")
     rls_deadline_s: float = setting(0.008, "longest wait for the counters in a rate limit check, s")
     check_deadline_s: float = setting(0.025, "longest wait for the counters in other checks, s")
     allow_sample: float = setting(0.01, "share of allowed decisions recorded; denials always are")

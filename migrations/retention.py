@@ -10,6 +10,7 @@ from migrations.clickhouse import named
 from migrations.cluster import Cluster, rendered
 
 MOST_DAYS = 3650
+LEAST_DAYS = {"keep_rollups_days": 30}  # rollups by the minute are kept as long, whatever is set
 
 TTL = """
 SELECT name, extract(create_table_query, 'TTL (.+?) SETTINGS') AS ttl
@@ -28,6 +29,7 @@ TABLES = {
     "keep_metrics_days": ("metric_points", "metric_exports"),
     "keep_decisions_days": ("decisions",),
     "keep_dead_letters_days": ("dead_letters",),
+    "keep_rollups_days": ("edges_1h", "span_edges_1h", "operations_1h", "edge_settlements"),
 }
 
 
@@ -46,8 +48,9 @@ def keep(url: str, settings: Settings) -> list[Kept]:
     wanted: dict[str, int] = {}
     for name, tables in TABLES.items():
         days = getattr(settings, name)
-        if not 1 <= days <= MOST_DAYS:
-            raise InvalidSetting(f"{name} is {days}; it is from 1 to {MOST_DAYS}")
+        least = LEAST_DAYS.get(name, 1)
+        if not least <= days <= MOST_DAYS:
+            raise InvalidSetting(f"{name} is {days}; it is from {least} to {MOST_DAYS}")
         wanted |= dict.fromkeys(tables, days)
     changed = []
     target = named(url, settings.clickhouse_cluster)

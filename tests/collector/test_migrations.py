@@ -1,5 +1,7 @@
 """Tables are made once, in order, and every one of them forgets no insert."""
 
+import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,14 @@ from typing import Any
 import pytest
 
 from collector.errors import StoreDown, StoreError
+from collector.model import TraceSearch
 from collector.settings import Settings
 from collector.store.client import Store
+from collector.store.queries.traces import traces
 from migrations.__main__ import run
 from migrations.clickhouse import FILES, MigrationChanged, migrate_clickhouse, statements
+from tests.collector.stored_rows import insert, span
+from tests.waiting import eventually
 
 OWN_TABLES = """
 SELECT name, create_table_query
@@ -106,6 +112,27 @@ def test_a_file_cut_short_is_run_again_whole(empty_url, tmp_path):
     text = (tmp_path / "m0001.sql").read_text()
     (tmp_path / "m0001.sql").write_text(text.replace("Nonsense", "Memory"))
     assert migrate_clickhouse(empty_url, tmp_path) == ["m0001.sql"]
+
+
+def test_spans_that_were_there_are_found_by_the_index_of_attributes_added_later(
+    empty_url, tmp_path
+):
+    for path in FILES.glob("*.sql"):
+        if path.name < "0011":
+            shutil.copy(path, tmp_path)
+    migrate_clickhouse(empty_url, tmp_path)
+    with Store(empty_url) as store:
+        insert(store, "spans", [span(time.time_ns(), "a.shop", 1, 0, attributes={"user": "u1"})])
+        assert "0011_smaller_spans.sql" in migrate_clickhouse(empty_url)
+        granules = """
+            SELECT explain
+            FROM (EXPLAIN indexes = 1 SELECT count() FROM spans
+                WHERE has(arrayConcat(mapValues(attributes), mapValues(resource)), 'none'))
+            WHERE explain LIKE '%Granules: 0/1%'
+        """
+        eventually(lambda: len(store.rows(granules)) == 1)
+        wanted = TraceSearch(attributes=(("user", "u1"),))
+        assert traces(store, 0, time.time_ns(), wanted).total == 1
 
 
 def test_every_statement_of_ours_may_run_twice(store_url):

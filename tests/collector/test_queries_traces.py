@@ -4,7 +4,7 @@ import pytest
 
 from collector.model import TraceSearch as Wanted
 from collector.store.queries.trace import trace
-from collector.store.queries.traces import MAX_COUNTED, traces
+from collector.store.queries.traces import MAX_COUNTED, fitting_traces, traces
 from tests.collector.stored_rows import MS, SECOND, insert, span
 
 
@@ -93,6 +93,27 @@ def test_traces_are_found_by_what_one_of_their_spans_is(store, now_ns, wanted, f
     page = traces(store, now_ns - SECOND, now_ns + SECOND, wanted)
     assert {int(each.trace_id, 16) for each in page.traces} == found
     assert (page.total, page.exact) == (len(found), True)
+
+
+def test_spans_are_not_read_where_the_index_knows_no_such_value(store, now_ns):
+    insert(store, "spans", [traced(7, now_ns, 1, attributes={"user.id": "u1"})])
+    window = now_ns - SECOND, now_ns + SECOND
+
+    def read(value):
+        sql, params = fitting_traces(*window, Wanted(attributes=(("user.id", value),)))
+        plan = [line.strip() for (line,) in store.rows(f"EXPLAIN indexes = 1 {sql}", params)]
+        return plan[plan.index("Name: attribute_values") :]
+
+    assert "Granules: 1/1" in read("u1")
+    assert "Granules: 0/1" in read("u2")
+
+
+def test_a_page_behind_the_last_still_tells_how_many_there_are(store, now_ns):
+    insert(store, "spans", [traced(7, now_ns, 1)])
+    window = now_ns - SECOND, now_ns + SECOND
+    page = traces(store, *window, Wanted(), before=(now_ns, hex_id(7)))
+    assert (page.traces, page.total, page.exact) == ([], 1, True)
+    assert traces(store, *window, Wanted(service="none")).total == 0
 
 
 def test_pages_follow_one_another_without_gap_or_overlap_also_at_one_moment(store, now_ns):

@@ -25,6 +25,18 @@ def test_only_the_signal_that_was_set_is_changed_and_back_again(store_url):
     assert len(keep(store_url, Settings())) == 2
 
 
+def test_what_each_hour_came_to_is_kept_for_longer_and_the_finer_rollups_are_not(store_url):
+    hourly = {"edges_1h", "span_edges_1h", "operations_1h", "edge_settlements"}
+    changed = keep(store_url, Settings(keep_rollups_days=800))
+    assert {table for table, _ in changed} == hourly
+    assert {days for _, days in changed} == {800}
+
+
+def test_hours_are_kept_at_least_as_long_as_minutes(store_url):
+    with pytest.raises(InvalidSetting, match="keep_rollups_days is 29; it is from 30 to 3650"):
+        keep(store_url, Settings(keep_rollups_days=29))
+
+
 def test_what_is_there_expires_by_the_new_rule(store, store_url):
     now_ns = time.time_ns()
     insert(store, "spans", [span(now_ns - 4 * DAY, "old", 1, 0)])

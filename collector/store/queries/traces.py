@@ -9,9 +9,9 @@ from collector.store.queries.rollups import SECOND_NS
 
 # A trace is found by its newest span that fits; the page ends where the next one begins. The second
 # reading is of the traces found alone, an hour around what was found of them.
-FOUND = """
+FITTING = """
 SELECT
-    lower(hex(trace_id)) AS trace_id_hex,
+    trace_id,
     max(toUnixTimestamp64Nano(time)) AS at_ns
 FROM spans
 WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
@@ -23,18 +23,31 @@ WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s)
     AND duration_ns >= %(min_ns)s
     AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
     AND (NOT %(errors)s OR error)
-    AND arrayAll(
-        (key, value, any_value) -> if(
-            any_value,
-            mapContains(attributes, key) OR mapContains(resource, key),
-            attributes[key] = value OR resource[key] = value
-        ),
-        CAST(%(keys)s, 'Array(String)'),
-        CAST(%(values)s, 'Array(String)'),
-        CAST(%(any_values)s, 'Array(UInt8)')
-    )
+    {attributes}
 GROUP BY trace_id
-HAVING (at_ns, trace_id) < (%(before_ns)s, unhex(%(before_id)s))
+"""
+
+# An attribute is a span's own, or its resource's. Without a value, any will do; an empty one is
+# also that of a span without the attribute, which no index tells. What is read is what the index
+# of 0011_smaller_spans.sql says may have the value (indexHint asks it alone).
+ANY_VALUE = "AND (mapContains(attributes, %({key})s) OR mapContains(resource, %({key})s))"
+NO_VALUE = "AND (attributes[%({key})s] = '' OR resource[%({key})s] = '')"
+VALUE = """
+    AND indexHint(has(arrayConcat(mapValues(attributes), mapValues(resource)), %({value})s))
+    AND (attributes[%({key})s] = %({value})s OR resource[%({key})s] = %({value})s)
+"""
+
+FOUND = """
+SELECT
+    lower(hex(trace_id)) AS trace_id_hex,
+    at_ns,
+    total
+FROM
+(
+    SELECT trace_id, at_ns, count() OVER () AS total
+    FROM ({fitting})
+)
+WHERE (at_ns, trace_id) < (%(before_ns)s, unhex(%(before_id)s))
 ORDER BY at_ns DESC, trace_id DESC
 LIMIT %(limit)s
 """
@@ -58,35 +71,7 @@ GROUP BY trace_id
 
 AROUND_NS = 3600 * SECOND_NS
 
-COUNT = """
-SELECT count()
-FROM
-(
-    SELECT trace_id
-    FROM spans
-    WHERE toStartOfFiveMinutes(time) >= toStartOfFiveMinutes(toDateTime(%(start_s)s))
-        AND time >= toDateTime64(%(start_s)s, 9) AND time < toDateTime64(%(end_s)s, 9)
-        AND toUnixTimestamp64Nano(time) >= %(start_ns)s
-        AND toUnixTimestamp64Nano(time) < %(end_ns)s
-        AND (%(service)s = '' OR service = %(service)s)
-        AND (%(operation)s = '' OR name = %(operation)s)
-        AND duration_ns >= %(min_ns)s
-        AND (%(max_ns)s = 0 OR duration_ns <= %(max_ns)s)
-        AND (NOT %(errors)s OR error)
-        AND arrayAll(
-            (key, value, any_value) -> if(
-                any_value,
-                mapContains(attributes, key) OR mapContains(resource, key),
-                attributes[key] = value OR resource[key] = value
-            ),
-            CAST(%(keys)s, 'Array(String)'),
-            CAST(%(values)s, 'Array(String)'),
-            CAST(%(any_values)s, 'Array(UInt8)')
-        )
-    GROUP BY trace_id
-    LIMIT %(count_limit)s
-)
-"""
+COUNT = "SELECT count() FROM ({fitting} LIMIT %(count_limit)s)"
 
 MAX_COUNTED = 10_000
 NEWEST = (2**62, "f" * 32)  # before any trace
@@ -126,6 +111,21 @@ def traces(
 
     Raises StoreDown, StoreError when it takes too long.
     """
+    fitting, params = fitting_traces(start_ns, end_ns, wanted)
+    page = {"before_ns": before[0], "before_id": before[1], "limit": limit}
+    rows = store.rows(FOUND.format(fitting=fitting), params | page)
+    total = rows[0][2] if rows else 0
+    if not rows and before != NEWEST:
+        limited = params | {"count_limit": MAX_COUNTED + 1}
+        ((total,),) = store.rows(COUNT.format(fitting=fitting), limited)
+    found = {trace_id: at_ns for trace_id, at_ns, _ in rows}
+    return Page(summaries(store, found), min(total, MAX_COUNTED), total <= MAX_COUNTED)
+
+
+def fitting_traces(
+    start_ns: int, end_ns: int, wanted: TraceSearch
+) -> tuple[str, dict[str, object]]:
+    """A subquery of `trace_id` and `at_ns` of all that fit, and its parameters."""
     params = {
         "start_s": start_ns // SECOND_NS,
         "end_s": -(-end_ns // SECOND_NS),
@@ -136,14 +136,20 @@ def traces(
         "min_ns": wanted.min_duration_ns,
         "max_ns": wanted.max_duration_ns,
         "errors": int(wanted.errors),
-        "keys": [key for key, _ in wanted.attributes],
-        "values": [value or "" for _, value in wanted.attributes],
-        "any_values": [int(value is None) for _, value in wanted.attributes],
+        **{f"key{n}": key for n, (key, _) in enumerate(wanted.attributes)},
+        **{f"value{n}": value for n, (_, value) in enumerate(wanted.attributes)},
     }
-    page = {"before_ns": before[0], "before_id": before[1], "limit": limit}
-    found = dict(store.rows(FOUND, params | page))
-    ((total,),) = store.rows(COUNT, params | {"count_limit": MAX_COUNTED + 1})
-    return Page(summaries(store, found), min(total, MAX_COUNTED), total <= MAX_COUNTED)
+    return FITTING.format(attributes=having(wanted)), params
+
+
+def having(wanted: TraceSearch) -> str:
+    """The condition of each attribute, on parameters `key0`, `value0` and so on."""
+    return "".join(
+        (ANY_VALUE if value is None else VALUE if value else NO_VALUE).format(
+            key=f"key{n}", value=f"value{n}"
+        )
+        for n, (_, value) in enumerate(wanted.attributes)
+    )
 
 
 def summaries(store: Store, found: Mapping[str, int]) -> list[Summary]:
