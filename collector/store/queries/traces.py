@@ -126,7 +126,7 @@ def fitting_traces(
     start_ns: int, end_ns: int, wanted: TraceSearch
 ) -> tuple[str, dict[str, object]]:
     """A subquery of `trace_id` and `at_ns` of all that fit, and its parameters."""
-    params = {
+    params: dict[str, object] = {
         "start_s": start_ns // SECOND_NS,
         "end_s": -(-end_ns // SECOND_NS),
         "start_ns": start_ns,
