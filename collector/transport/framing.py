@@ -6,7 +6,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 from collections.abc import Iterator
 
 from collector.errors import Malformed, TooLarge
-from collector.transport.compression import gunzip, gzip_small
+from collector.transport.compression import Inflate, gzip_small
 from collector.transport.status import RpcError, StatusCode
 
 PREFIX = 5
@@ -17,9 +17,10 @@ WORTH_COMPRESSING = 1024  # bytes
 class Frames:
     """The messages of one request, as its bytes come in."""
 
-    def __init__(self, limit: int, *, gzipped: bool) -> None:
+    def __init__(self, limit: int, inflate: Inflate | None) -> None:
+        """`inflate`: of messages that are flagged as compressed; None: none may be."""
         self._limit = limit
-        self._gzipped = gzipped
+        self._inflate = inflate
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
@@ -48,10 +49,10 @@ class Frames:
     def _plain(self, flag: int, message: bytes) -> bytes:
         if flag == 0:
             return message
-        if flag != 1 or not self._gzipped:
+        if flag != 1 or self._inflate is None:
             raise RpcError(StatusCode.INTERNAL, f"frame flag {flag} without a grpc-encoding for it")
         try:
-            return gunzip(message, self._limit)
+            return self._inflate(message, self._limit)
         except TooLarge as error:
             raise RpcError(StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         except Malformed as error:

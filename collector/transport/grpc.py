@@ -30,6 +30,7 @@ from collector.transport.metadata import Metadata
 from collector.transport.reading import (
     GZIP,
     IDENTITY,
+    INFLATE,
     PeerLeft,
     Receive,
     check_encoding,
@@ -94,7 +95,7 @@ class GrpcApp:
             metadata = Metadata(fields, scope.get("client"))
             if type(method) is not UnaryMethod:
                 response = response or Response(send)
-                frames = Frames(method.max_message_bytes, gzipped=encoding == GZIP)
+                frames = Frames(method.max_message_bytes, INFLATE[encoding])
                 if type(method) is StreamMethod:
                     run = self._streams.run(method.start(metadata), frames, receive, response)
                 else:

@@ -14,7 +14,7 @@ from collector.errors import (
     Unready,
     Unsupported,
 )
-from collector.transport.compression import gunzip
+from collector.transport.compression import Inflate, gunzip, unzstd
 from collector.transport.metadata import Metadata
 from collector.transport.reading import PeerLeft, Receive, in_time
 from collector.transport.status import Headers
@@ -28,13 +28,17 @@ STATUS: dict[type[CollectorError], int] = {
     Unready: 503,
 }
 EXTRA_HEADERS: dict[int, Headers] = {
-    415: [(b"accept-encoding", b"gzip")],
+    415: [(b"accept-encoding", b"gzip, zstd")],
     503: [(b"retry-after", b"1")],
 }
 
 
-Inflate = Callable[[bytes, int], bytes]  # a body, and the most it may become
-GZIP: Mapping[str, Inflate | None] = {"": None, "identity": None, "gzip": gunzip}
+ENCODINGS: Mapping[str, Inflate | None] = {
+    "": None,
+    "identity": None,
+    "gzip": gunzip,
+    "zstd": unzstd,
+}
 
 
 class RawRequest:
@@ -63,7 +67,7 @@ class RawRequest:
         raw: bytes = self._scope["query_string"]
         return raw.decode("latin-1")
 
-    async def body(self, limit: int, encodings: Mapping[str, Inflate | None] = GZIP) -> bytes:
+    async def body(self, limit: int, encodings: Mapping[str, Inflate | None] = ENCODINGS) -> bytes:
         """The body, decompressed by its content-encoding, at most `limit` bytes either way.
 
         Raises TooLarge (at once when content-length says so), TooSlow, Malformed, Unsupported,
@@ -71,7 +75,7 @@ class RawRequest:
         """
         encoding = self.headers.get("content-encoding", "").strip().lower()
         if encoding not in encodings:
-            spoken = " and ".join(name for name, inflate in encodings.items() if inflate)
+            spoken = " or ".join(name for name, inflate in encodings.items() if inflate)
             raise Unsupported(f"content-encoding {encoding[:64]!r} is not spoken; {spoken} is")
         inflate = encodings[encoding]
         length = self.headers.get("content-length", "")

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from collector.errors import TooSlow
+from collector.transport.compression import Inflate, gunzip, unzstd
 from collector.transport.framing import PREFIX, Frames
 from collector.transport.status import RpcError, StatusCode
 
@@ -15,7 +16,8 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Result = TypeVar("Result")
 
 IDENTITY, GZIP = b"identity", b"gzip"
-ACCEPTED = "identity,gzip"
+INFLATE: Mapping[bytes, Inflate | None] = {IDENTITY: None, GZIP: gunzip, b"zstd": unzstd}
+ACCEPTED = "identity,gzip,zstd"
 TIMEOUT_UNITS_S = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -41,7 +43,7 @@ def timeout_s(value: bytes | None) -> float:
 
 def check_encoding(encoding: bytes) -> None:
     """Raises RpcError UNIMPLEMENTED, naming what is spoken."""
-    if encoding not in (IDENTITY, GZIP):
+    if encoding not in INFLATE:
         raise RpcError(
             StatusCode.UNIMPLEMENTED,
             f"grpc-encoding {encoding.decode('latin-1')} is not spoken",
@@ -87,7 +89,7 @@ async def whole_message(receive: Receive, limit: int, encoding: bytes) -> bytes:
     size = len(chunk) - PREFIX
     if 0 <= size <= limit and chunk[0] == 0 and size == int.from_bytes(chunk[1:PREFIX], "big"):
         return chunk[PREFIX:]
-    frames = Frames(limit, gzipped=encoding == GZIP)
+    frames = Frames(limit, INFLATE[encoding])
     began_s, size = monotonic(), len(chunk)
     while True:
         if event["type"] != "http.request":

@@ -4,6 +4,8 @@ import gzip
 import random
 import zlib
 
+import zstandard
+
 from tests.bad_input.live import MIB
 from tests.collector.messages import span, traces
 
@@ -16,6 +18,7 @@ JSON_TEXT = b'{"resourceSpans": []}'
 DEEP_JSON = b'{"x": ' + b"[" * 2000 + b"]" * 2000 + b"}"
 CUT_GZIP = gzip.compress(GOOD)[:-6]
 GZIP_AND_MORE = gzip.compress(GOOD) + b"and more"
+ZSTD = zstandard.compress(GOOD)
 TWICE = gzip.compress(gzip.compress(GOOD))
 
 
@@ -25,6 +28,13 @@ def gzip_bomb() -> bytes:
     chunk = bytes(MIB)
     parts = [deflater.compress(chunk) for _ in range(BOMB_BYTES // MIB)]
     return b"".join([*parts, deflater.flush()])
+
+
+def unsized(plain: bytes, window_log: int = 23) -> bytes:
+    """Zstd, as a stream makes it: of which the decoder is not told how long it will be."""
+    options = zstandard.ZstdCompressionParameters.from_level(3, window_log=window_log)
+    deflater = zstandard.ZstdCompressor(compression_params=options).compressobj()
+    return deflater.compress(plain) + deflater.flush()
 
 
 def length_delimited(field: int, body: bytes) -> bytes:

@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+import zstandard
 from google.protobuf.json_format import Parse
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -18,7 +19,7 @@ from tests.collector.messages import rejected, span, traces
 from tests.collector.otlp_messages import as_json
 from tests.collector.reports import log_record, logs
 
-GZIP = {"content-encoding": "gzip"}
+GZIP, ZSTD = {"content-encoding": "gzip"}, {"content-encoding": "zstd"}
 JSON = {"content-type": "application/json"}
 LIMIT = str(16 * MIB)
 DAY_NS = 86_400 * 10**9
@@ -56,7 +57,7 @@ def message(answer: httpx.Response) -> str:
                 bodies.GOOD,
                 {"content-encoding": "br"},
                 415,
-                "'br' is not spoken; gzip is",
+                "'br' is not spoken; gzip or zstd is",
                 "unsupported",
             ),
             ("protobuf as JSON", bodies.GOOD, JSON, 400, "Request in JSON", "malformed"),
@@ -64,13 +65,16 @@ def message(answer: httpx.Response) -> str:
             ("JSON and more", bodies.JSON_TEXT + b"{}", JSON, 400, "trailing", "malformed"),
             ("nothing as JSON", b"", JSON, 400, "Request in JSON", "malformed"),
             (
-                "zstandard",
+                "deflate",
                 bodies.GOOD,
-                {"content-encoding": "zstd"},
+                {"content-encoding": "deflate"},
                 415,
-                "'zstd' is not spoken; gzip is",
+                "'deflate' is not spoken; gzip or zstd is",
                 "unsupported",
             ),
+            ("zstd cut short", bodies.ZSTD[:-3], ZSTD, 400, "not one frame of zstd", "malformed"),
+            ("not zstd", bodies.GOOD, ZSTD, 400, "not one frame of zstd", "malformed"),
+            ("zstd and more", bodies.ZSTD + b"and more", ZSTD, 400, "8 bytes", "malformed"),
             ("gzip of 65 members", gzip.compress(b"") * 65, GZIP, 400, "64 members", "malformed"),
             ("infinity in JSON", b'{"x": -Infinity}', JSON, 400, "byte 7", "malformed"),
             ("NaN in JSON", b'{"x": NaN}', JSON, 400, "byte 6", "malformed"),
@@ -105,7 +109,7 @@ def test_a_body_that_cannot_be_read_is_refused_by_name(
     counters = collector.counters()
     answer = collector.post(body, headers)
     assert answer.status_code == status
-    assert answer.headers.get("accept-encoding") == ("gzip" if status == 415 else None)
+    assert answer.headers.get("accept-encoding") == ("gzip, zstd" if status == 415 else None)
     assert words in message(answer)
     assert counters.moved("frontend_messages", protocol="otlp_http") == 1
     assert counters.moved("frontend_messages_dropped", protocol="otlp_http", reason=reason) == 1
@@ -116,6 +120,15 @@ def test_a_body_that_cannot_be_read_is_refused_by_name(
     ("body", "headers", "words"),
     [
         pytest.param(bodies.gzip_bomb(), GZIP, LIMIT, id="200 KB of gzip that are 200 MiB"),
+        pytest.param(
+            zstandard.compress(bytes(bodies.BOMB_BYTES)), ZSTD, LIMIT, id="6 KB of zstd, the same"
+        ),
+        pytest.param(
+            bodies.unsized(bytes(bodies.BOMB_BYTES)), ZSTD, LIMIT, id="zstd that tells no size"
+        ),
+        pytest.param(
+            bodies.unsized(bodies.GOOD, 27), ZSTD, "a window of 134217728", id="a wide window"
+        ),
         pytest.param(bodies.item_bomb(), {}, "100000 items", id="two million empty spans"),
         pytest.param(
             gzip.compress(bodies.item_bomb()), GZIP, "100000 items", id="the same, zipped"

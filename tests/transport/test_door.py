@@ -11,12 +11,14 @@ from http.client import HTTPConnection
 import grpc
 import httpx
 import pytest
+import zstandard
 from fastapi import FastAPI
 
 from collector.errors import Malformed, Overloaded
 from collector.transport.asgi import Door
 from collector.transport.http import RawAnswer, RawRequest
 from tests import plain_http
+from tests.bad_input.bodies import unsized
 from tests.transport.echo import METHODS
 from tests.transport.serving import Serving, serving
 from tests.waiting import eventually
@@ -122,6 +124,12 @@ def test_a_gzipped_body_is_unpacked(client):
     assert client.post("/body", content=packed, headers=headers).content == b"onetwo"
 
 
+def test_a_body_of_zstd_is_unpacked(client):
+    for packed in (zstandard.compress(b"one"), unsized(b"one")):
+        headers = {"content-encoding": "zstd"}
+        assert client.post("/body", content=packed, headers=headers).content == b"one"
+
+
 @pytest.mark.parametrize(
     ("content", "encoding", "status"),
     [
@@ -133,9 +141,14 @@ def test_a_gzipped_body_is_unpacked(client):
         (gzip.compress(b"") * 65, "gzip", 400),
         (gzip.compress(gzip.compress(b"twice")), "gzip, gzip", 415),
         (b"x", "br", 415),
+        (zstandard.compress(bytes(64 * KIB + 1)), "zstd", 413),
+        (unsized(bytes(64 * KIB + 1)), "zstd", 413),
+        (zstandard.compress(b"whole")[:-4], "zstd", 400),
+        (zstandard.compress(b"one") * 2, "zstd", 400),
     ],
     ids=[
         "too large", "a bomb", "cut", "garbage after", "not gzip", "65 members", "twice", "brotli",
+        "a bomb of zstd", "one that tells no size", "cut zstd", "two frames",
     ],
 )  # fmt: skip
 def test_a_bad_body_is_refused(client, content, encoding, status):
@@ -145,7 +158,7 @@ def test_a_bad_body_is_refused(client, content, encoding, status):
 
 def test_an_unknown_encoding_is_told_what_is_spoken(client):
     answer = client.post("/body", content=b"x", headers={"content-encoding": "br"})
-    assert answer.headers["accept-encoding"] == "gzip"
+    assert answer.headers["accept-encoding"] == "gzip, zstd"
 
 
 def test_a_chunked_body_over_the_limit_is_refused_while_read(client):

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.transport.compression import gunzip
 from collector.transport.framing import Frames, frame
 from collector.transport.grpc import GrpcApp, UnaryMethod
 from tests.transport.echo import METHODS, Patience
@@ -57,7 +59,7 @@ def status(*args: Any, **kwargs: Any) -> int:
 @settings(max_examples=200, deadline=None)
 def test_messages_survive_any_cut_of_the_bytes(messages, cut, compressed):
     wire = b"".join(frame(message, compress=compressed) for message in messages)
-    frames = Frames(MIB, gzipped=compressed)
+    frames = Frames(MIB, gunzip if compressed else None)
     found = [
         message
         for start in range(0, len(wire), cut)
@@ -140,6 +142,9 @@ def test_a_limit_may_be_the_methods_own():
         (b"\1" + frame(b"no gzip")[1:], b"gzip", 13),
         (b"\1" + frame(gzip.compress(b"cut" * 9)[:-3])[1:], b"gzip", 13),
         (b"\1" + frame(gzip.compress(bytes(4 * MIB + 1)))[1:], b"gzip", 8),
+        (b"\1" + frame(zstandard.compress(b"whole"))[1:], b"zstd", 0),
+        (b"\1" + frame(b"no zstd")[1:], b"zstd", 13),
+        (b"\1" + frame(zstandard.compress(bytes(4 * MIB + 1)))[1:], b"zstd", 8),
         (frame(b"plain, though gzip was announced"), b"gzip", 0),
         (frame(b""), b"identity", 0),
         (frame(b""), b"br", 12),
@@ -151,7 +156,7 @@ def test_compression_is_checked(wire, encoding, code):
 
 def test_an_unknown_encoding_is_told_what_is_spoken():
     _, trailers = call(GrpcApp(METHODS), "Unary", [frame(b"")], [(b"grpc-encoding", b"br")])
-    assert trailers[b"grpc-accept-encoding"] == b"identity,gzip"
+    assert trailers[b"grpc-accept-encoding"] == b"identity,gzip,zstd"
 
 
 def test_gzip_is_not_answered_to_one_who_does_not_take_it():
