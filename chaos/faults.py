@@ -84,7 +84,9 @@ class Disturbed(NamedTuple):
 
 
 ENDING = (Kind.KILL, Kind.TERMINATE, Kind.AWAY)
-LOSING = (Kind.KILL, Kind.AWAY, Kind.FORGET)  # its file is written behind, when its disk is busy
+# Of the counters' server: when its disk is busy it writes its file behind; and what it is told to
+# forget while it is paused, it forgets later.
+LOSING = (Kind.KILL, Kind.AWAY, Kind.FORGET, Kind.PAUSE)
 
 
 class Breaker:
@@ -182,8 +184,10 @@ class Breaker:
             timer.join()
 
     def _go_on(self, target: str, process: subprocess.Popen[bytes]) -> None:
+        self._deeds[Kind.PAUSE, target] += 1
         process.send_signal(signal.SIGCONT)
         self._paused.discard(target)
+        self._deeds[Kind.PAUSE, target] += 1
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, act)

@@ -1,9 +1,11 @@
 """What could not be stored, as the API tells it: groups in quarantine and dead letters."""
 
+import time
 from base64 import b64decode, b64encode
 from typing import Any
 
 from collector.decoders import decode_group
+from collector.decoders.limits import Reason
 from collector.ingest import store_table
 from collector.model import Report, Signal, Taken
 from collector.outbox import DeadGroup, Outbox
@@ -97,9 +99,11 @@ class Dead:
 
 
 def report_of(letter: Letter) -> Report:
-    """The item as it would have come alone."""
+    """The item as it would have come alone; what was of the future then, as if it came now."""
     body = b"".join(map(b64decode, (letter.head, letter.item, letter.tail)))
-    return Report(Signal(letter.signal), body, letter.time_ns, letter.client)
+    early = letter.reason == Reason.IN_THE_FUTURE
+    received_ns = max(letter.time_ns, time.time_ns()) if early else letter.time_ns
+    return Report(Signal(letter.signal), body, received_ns, letter.client)
 
 
 def group_told(group: DeadGroup) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from collector.dead import CUT, Dead
+from collector.decoders.limits import Reason
 from collector.groups import OutboxGroups
 from collector.ingest import ingest
+from collector.model import Report, Signal
 from collector.outbox import Outbox
 from collector.store.client import Store
 from collector.store.tables import DeadLetterRow, columns
@@ -26,6 +28,7 @@ from tests.pipeline.reports import append, decisions, lease, report
 from tests.waiting import eventually
 
 MIB = 1024 * 1024
+HOUR_NS = 3_600_000_000_000
 
 
 class Clock:
@@ -144,6 +147,19 @@ def test_a_letter_an_older_decoder_refused_is_replayed_and_stored_once(outbox, s
     assert stored_ids(store) == ["x"]
     assert dead.replay_letter(1, "0" * 32) is None
     assert len(dead.letters(now_ns, now_ns + 1, **asked)) == 3  # letters stay
+
+
+def test_what_a_collector_whose_clock_was_slow_took_for_the_future_is_replayed(outbox, store):
+    behind_ns = time.time_ns() - HOUR_NS
+    sent = traces(span())
+    append(outbox, Report(Signal.OTLP_TRACES, sent, behind_ns, "a-1.default"))
+    assert ingest(OutboxGroups(outbox), store, outbox.collector_id, outbox.freeze_group(MIB))
+    dead = Dead(outbox, store, store)
+    asked = {"signal": "", "client": "", "reason": "", "limit": 9, "before": None}
+    (letter,) = dead.letters(behind_ns, behind_ns + 1, **asked)
+    assert letter["reason"] == Reason.IN_THE_FUTURE
+    assert [replayed(dead, letter) for _ in range(2)] == [(True, "")] * 2
+    assert store.rows("SELECT count() FROM spans") == [(1,)]
 
 
 def replayed(dead: Dead, letter: dict[str, Any]) -> tuple[bool, str]:
