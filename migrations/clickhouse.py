@@ -15,6 +15,7 @@ from collector.errors import InvalidSetting, StoreError
 from collector.store.client import Store
 from collector.store.shards import on_each_shard
 from migrations.cluster import Cluster, Statement, checked, made_tables, printed, rendered
+from migrations.newcomers import copies, lacking
 
 FILES = Path(__file__).with_name("clickhouse")
 COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
@@ -76,6 +77,8 @@ def migrate_clickhouse(url: str, files: Path = FILES, *, cluster: str = "") -> l
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
     create_database(url, cluster)
     with Store(url) as store:
+        if cluster:
+            give_newcomers(store, named(url, cluster))
         store.command(applied_table(url, cluster), timeout_s=STATEMENT_TIMEOUT_S)
         applied = dict(store.rows(APPLIED))
         for name, digest in applied.items():
@@ -124,6 +127,13 @@ def run(store: Store, statement: Statement) -> None:
         on_each_shard(store, lambda own: own.command(statement.sql, timeout_s=STATEMENT_TIMEOUT_S))
     else:
         store.command(statement.sql, timeout_s=STATEMENT_TIMEOUT_S)
+
+
+def give_newcomers(store: Store, cluster: Cluster) -> None:
+    """Raises StoreDown, StoreError."""
+    if lacking(store, cluster):
+        for sql in copies(store, cluster):
+            store.command(sql, timeout_s=STATEMENT_TIMEOUT_S)
 
 
 def refuse_other_kind(store: Store, target: Cluster) -> None:

@@ -12,11 +12,14 @@ from typing import NamedTuple
 import pytest
 
 from collector.errors import StoreDown
+from collector.ingest import row_group, store_group
+from collector.model import Report, Signal, Taken
 from collector.store.client import Store
 from collector.store.settle import settle
 from collector.store.shards import is_cluster, on_each_shard, shards
 from migrations.clickhouse import FILES, migrate_clickhouse, migration_texts, planned
 from migrations.cluster import WINDOW
+from tests.collector import messages
 from tests.collector.stored_rows import SECOND, request
 from tests.collector.test_span_edges import traces
 from tests.embedded.clustered import CLUSTER, clustered_store
@@ -117,6 +120,20 @@ def test_a_traces_spans_are_on_one_shard_and_come_once_however_often_inserted(me
     traces_of = mesh.counted(f"SELECT uniqExact(trace_id) FROM spans {of(group)}")
     assert sum(traces_of) == TRACES
     assert sum(mesh.counted("SELECT sum(spans) FROM span_minutes")) == before + len(rows)
+
+
+def test_a_worker_stores_a_group_once_however_often_it_tries(mesh, group):
+    then_ns = time.time_ns() - 120 * SECOND  # in a minute that is over
+    sent = [
+        messages.span(start_time_unix_nano=then_ns + n, end_time_unix_nano=then_ns + n)
+        for n in range(30)
+    ]
+    body = messages.traces(*sent)
+    report = Report(Signal.OTLP_TRACES, body, then_ns, "a-1.default", len(sent))
+    for attempt in (1, 2):
+        store_group(mesh.store, "cluster", group, Taken([report], attempt))
+    rows = f"SELECT count() FROM spans {of(row_group('cluster', group))}"
+    assert sum(mesh.counted(rows)) == len(sent)
 
 
 def test_all_other_rows_of_a_group_are_on_one_shard(mesh, group):
