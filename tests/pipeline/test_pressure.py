@@ -9,6 +9,7 @@ import httpx
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
+from collector.decoders.thrift import Fields
 from collector.frontends import als, otlp
 from collector.frontends.envoy_ext_authz import PATH as CHECK
 from collector.proto import envoy_pb2 as pb
@@ -16,7 +17,8 @@ from collector.store.client import Store
 from tests import plain_http
 from tests.bad_input.live import PROTOBUF, LiveCollector
 from tests.collector.messages import http_logs, identifier, span, traces
-from tests.collector.zipkin_bodies import fresh, json_body
+from tests.collector.test_scribe import SPAN, Peer, head
+from tests.collector.zipkin_bodies import fresh, json_body, log_call
 from tests.conftest import ValkeyProcess
 from tests.counters import samples
 from tests.pipeline.processes import running
@@ -25,6 +27,7 @@ from tests.waiting import eventually
 MIB = 1024 * 1024
 MAX_BYTES = 8 * MIB
 JSON = {"content-type": "application/json"}
+TAKEN, TRY_LATER = {0: 0}, {0: 1}
 ENVOY = {"user-agent": "OTel-OTLP-Exporter-Envoy/1.36.0"}
 
 
@@ -64,6 +67,11 @@ class Pressure:
         text = plain_http.get(f"{self.collector.url}/metrics").text
         name = ("meshmeter_frontend_waits_total", (("protocol", protocol),))
         return samples(text).get(name, 0)
+
+    def scribes(self) -> Fields:
+        """What a call of Scribe's is answered."""
+        with Peer(self.collector.settings.scribe) as peer:
+            return head(peer.call(log_call(SPAN)))[3]
 
     def a_check_is_answered(self) -> bool:
         answer = self.collector.channel.unary_unary(CHECK)(pb.CheckRequest().SerializeToString())
@@ -114,6 +122,8 @@ def test_while_it_fills_room_is_kept_for_those_who_never_send_again(pressure, st
     assert 1 <= delay.seconds + delay.nanos / 1e9 <= 1.5
     assert "grpc-status-details-bin" in trailers
 
+    assert pressure.scribes() == TRY_LATER
+
     # Zipkin's tracers never do, and are held for a while.
     before = pressure.waits("zipkin")
     url = f"{pressure.collector.url}/api/v2/spans"
@@ -150,6 +160,7 @@ def test_while_it_fills_room_is_kept_for_those_who_never_send_again(pressure, st
         assert stream.answer.result(60) is not None
         eventually(lambda: pressure.outbox()["pending_requests"] == 0, timeout_s=60)
     assert pressure.post().is_success
+    assert pressure.scribes() == TAKEN
     assert pressure.outbox()["pressure"] == "none"
     with Store(store_url) as store:
         rows = store.rows("SELECT path FROM requests ORDER BY path")
