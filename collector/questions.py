@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from collector.look_alikes import caution
 from collector.model import LogPlace, LogSearch, TraceSearch
 from collector.store.client import Store
 from collector.store.queries.latency import latency
@@ -62,7 +63,8 @@ class Questions:
         }
 
     def services(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        return [found._asdict() for found in services(self._store, start_ns, end_ns)]
+        found = services(self._store, start_ns, end_ns)
+        return [{**each._asdict(), "caution": caution(each.name)} for each in found]
 
     def operations(
         self, start_ns: int, end_ns: int, service: str, limit: int

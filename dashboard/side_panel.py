@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from collector.look_alikes import caution
 from collector.store.queries.service_graph import Edge
 from collector.store.queries.unpaired import WHY, Unpaired
 from dashboard.graph import Graph, Service
@@ -100,6 +101,7 @@ def service_panel(service: Service, found: Graph, view: View) -> list[Any]:
     return [
         heading("Service", [html.Span(service.name)], view),
         html.P(KINDS[service.kind], className="quiet"),
+        look_alike(service.name),
         *figures,
         edge_table("Called by", [(edge.source, edge) for edge in received], seconds, view),
         edge_table("Calls", [(edge.destination, edge) for edge in sent], seconds, view),
@@ -111,6 +113,12 @@ def service_panel(service: Service, found: Graph, view: View) -> list[Any]:
         if service.received
         else None,
     ]
+
+
+def look_alike(name: str) -> Any:
+    """A badge on a name that may pass for another."""
+    why = caution(name)
+    return dmc.Badge(why, color="orange", id="look-alike") if why else None
 
 
 def overview(found: Graph, view: View) -> list[Any]:

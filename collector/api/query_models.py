@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 class ServiceAnswer(BaseModel):
     name: str
     called: bool = Field(description="it answered requests; else it is known only as a caller")
+    caution: str = Field(
+        description="mixed scripts, hidden characters: it may pass for another; else empty"
+    )
 
 
 class EdgeAnswer(BaseModel):

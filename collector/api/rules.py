@@ -15,6 +15,7 @@ from collector.api.in_force import InForce, then_in_force
 from collector.api.paging import MAX_PAGE, PAGED, Limit, Text, encode, page
 from collector.api.problems import REFUSALS, ProblemRoute, problems
 from collector.api.rules_models import KindName, RuleBody, RulePatch, RuleSent, Validity
+from collector.look_alikes import cautions
 from policy.acts import By
 from policy.kinds import AnyRule, Mode
 from policy.lists import HeldLists
@@ -94,7 +95,11 @@ def rules_router(rules: Rules, in_force: InForce) -> APIRouter:
         compiled = compile_rule(rule, HeldLists())
         reads = [name if key is None else f"{name}[{key}]" for name, key in compiled.reads]
         return Validity(
-            valid=True, kind=rule.kind, reads=reads, destination=compiled.match.service or ""
+            valid=True,
+            kind=rule.kind,
+            reads=reads,
+            destination=compiled.match.service or "",
+            cautions=cautions(rule_to_json(rule)),
         )
 
     @api.get("/{name}", response_model=RuleBody, responses=unknown)

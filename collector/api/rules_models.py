@@ -55,3 +55,6 @@ class Validity(BaseModel):
     destination: str = Field(
         description="the only destination.service it matches, by which it is found; empty: any"
     )
+    cautions: list[str] = Field(
+        description="texts of it with mixed scripts or hidden characters, which may pass for others"
+    )

@@ -26,6 +26,7 @@ from collector.decoders.envelopes import access_log
 from collector.decoders.lenient import parse
 from collector.decoders.limits import Reason, refused_time
 from collector.decoders.text import cut, limited
+from collector.look_alikes import composed
 from collector.model import Report
 from collector.proto import envoy_pb2 as pb
 from collector.store.tables import RequestRow
@@ -79,7 +80,7 @@ def decode(report: Report, out: Collected) -> None:
     message = parse(pb.StreamAccessLogsMessage, report.body)
     identifier = message.identifier
     sidecar = Sidecar(
-        service=cut(identifier.node.cluster) or report.identity or UNKNOWN,
+        service=cut(composed(identifier.node.cluster)) or report.identity or UNKNOWN,
         node=cut(identifier.node.id) or report.identity,
         log_name=identifier.log_name,
     )

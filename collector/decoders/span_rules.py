@@ -7,6 +7,8 @@ Linkerd's own spans, read off the wire.
 import re
 from collections.abc import Mapping
 
+from collector.look_alikes import composed
+
 INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = 1, 2, 3, 4, 5  # OTLP's SpanKind
 STATUS_UNSET, STATUS_OK, STATUS_ERROR = 0, 1, 2  # and its StatusCode
 MAX_TIME_NS = 2**63 - 1  # what DateTime64(9) holds
@@ -69,8 +71,9 @@ def is_failure(status: int, kind: int) -> bool:
 
 
 def service_name(resource: Mapping[str, str]) -> str:
-    """`service.name`, or `workload.namespace` where that name is shared and the workload told."""
-    name = resource.get("service.name", "")
+    """`service.name`, or `workload.namespace` where that name is shared and the workload told; in
+    normal form C."""
+    name = composed(resource.get("service.name", ""))
     if name not in SHARED_NAMES and not name.startswith(UNNAMED_PREFIX):
         return name
     workload = first(resource, WORKLOAD_KEYS)

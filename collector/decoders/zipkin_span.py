@@ -35,6 +35,7 @@ from collector.decoders.span_rules import (
     span_weight,
 )
 from collector.decoders.text import SHORT, SHORT_KEY, cut, limited
+from collector.look_alikes import composed
 from collector.store.tables import Event, SpanRow
 
 US = 1_000  # nanoseconds
@@ -106,7 +107,7 @@ def row(span: Span, received_ns: int) -> SpanRow:
     if refusal:
         raise Unstorable(refusal)
     local = span.localEndpoint or NOWHERE
-    service = cut(local.serviceName or UNKNOWN)
+    service = cut(composed(local.serviceName or UNKNOWN))
     kind = KINDS.get((span.kind or "").upper(), 0)
     if kind == SERVER and LINKERD_ROUTER in attributes:
         service = attributes.get(LINKERD_SERVICE) or service

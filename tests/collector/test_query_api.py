@@ -80,12 +80,13 @@ def test_the_graph_has_every_service_and_what_it_received(store, now_ns):
 
 def test_edges_services_operations_and_latency_are_told(store, now_ns):
     shop(store, now_ns)
+    insert(store, "requests", [request(now_ns, "w\u0435b.shop", "web.shop")])  # Cyrillic's е
 
     async def body(get: Get) -> None:
         (edge,) = (await get("/edges", source="cart.shop")).json()
         assert edge["destination"] == "db.shop"
-        assert {each["name"] for each in (await get("/services")).json()} == {
-            "web.shop", "cart.shop", "db.shop",
+        assert {each["name"]: each["caution"] for each in (await get("/services")).json()} == {
+            "web.shop": "", "cart.shop": "", "db.shop": "", "w\u0435b.shop": "mixed scripts",
         }  # fmt: skip
         (operation,) = (await get("/operations", service="cart.shop")).json()
         assert (operation["name"], operation["kind"]) == ("GET /cart", "server")

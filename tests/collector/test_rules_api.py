@@ -81,7 +81,11 @@ def test_a_rule_is_validated_without_being_kept(api: Api) -> None:
             "kind": "quota",
             "reads": ["source.service", "destination.service"],
             "destination": "b",
+            "cautions": [],
         }
+        disguised = QUOTA | {"match": 'source.service == "\u0440aypal"'}
+        answer = await client.post("/rules/validate", json=disguised)
+        assert answer.json()["cautions"] == ["mixed scripts: 'source.service == \"\\u0440aypal\"'"]
         assert (await client.get("/rules")).json() == []
 
     api(body)

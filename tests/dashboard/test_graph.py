@@ -3,6 +3,7 @@ from collector.store.queries.service_graph import Edge
 from dashboard.arrangement import arrange
 from dashboard.graph import graph
 from dashboard.graph_elements import elements
+from dashboard.side_panel import look_alike
 from dashboard.theme import health
 from dashboard.view import View
 
@@ -70,3 +71,9 @@ def test_health_is_by_the_share_of_errors():
         "ok", "ok", "warn", "warn", "bad",
     ]  # fmt: skip
     assert health(0, 0) == "idle"
+
+
+def test_a_name_that_may_pass_for_another_has_a_badge():
+    assert look_alike("cart.shop") is None
+    badge = look_alike("c\u0430rt.shop")  # Cyrillic's а
+    assert badge.children == "mixed scripts"
