@@ -9,7 +9,7 @@ import ctypes
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,8 +24,7 @@ LOOK_EVERY_S = 0.05
 TRIM_EVERY_S = 5.0
 WAIT_S = 0.1
 SHARE = 0.75  # of what there is, when no limit is set
-CGROUP = Path("/sys/fs/cgroup")
-LIMIT_FILES = ("memory.max", "memory/memory.limit_in_bytes")  # of version 2, of version 1
+CGROUPS, OURS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 STATM = Path("/proc/self/statm")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
@@ -82,8 +81,24 @@ def resident_bytes() -> int:
 
 def there_is() -> int:
     """Bytes that this process and its neighbours may use."""
-    limits = [psutil.virtual_memory().total]
-    for name in LIMIT_FILES:
-        with suppress(OSError, ValueError):  # not there, or "max"
-            limits.append(int((CGROUP / name).read_text()))
-    return min(limits)
+    told = ""
+    with suppress(OSError):  # no cgroups
+        told = OURS.read_text()
+    return min([psutil.virtual_memory().total, *cgroup_limits(told, CGROUPS)])
+
+
+def cgroup_limits(told: str, mounted: Path) -> Iterator[int]:
+    """Of each memory cgroup above this process. `told`: as in `/proc/self/cgroup`."""
+    for line in told.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            root, name = mounted, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = mounted / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        own = root / path.lstrip("/")
+        for place in (own, *own.parents):
+            if place.is_relative_to(root):
+                with suppress(OSError, ValueError):  # not there, or "max"
+                    yield int((place / name).read_text())

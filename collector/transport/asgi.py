@@ -6,7 +6,6 @@ request instead of 86 to 125 (benchmarks/check.py).
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from inspect import isawaitable
 from typing import Any
@@ -71,7 +70,7 @@ class Door:
             if path.endswith(PREFIX_MARK)
         }
         self._fallback = fallback
-        self.busy: Counter[tuple[str, int] | None] = Counter()  # requests in hand, by peer
+        self.busy: dict[tuple[str, int] | None, int] = {}  # requests in hand, by peer
 
     def lose_readiness(self) -> None:
         """From now on /readyz says no, so that balancers look elsewhere."""
@@ -85,13 +84,13 @@ class Door:
             await self._fallback(scope, receive, send)
             return
         peer = scope.get("client")
-        self.busy[peer] += 1
+        self.busy[peer] = self.busy.get(peer, 0) + 1  # a Counter takes 2 µs for it
         try:
             await self._answer(scope, receive, send)
         finally:
-            self.busy[peer] -= 1
-            if not self.busy[peer]:
-                del self.busy[peer]
+            left = self.busy.pop(peer) - 1
+            if left:
+                self.busy[peer] = left
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["raw_path"].decode("latin-1")  # %2f is no slash of ours

@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from collector.errors import MemoryShort
-from collector.memory import Memory, resident_bytes, there_is
+from collector.memory import Memory, cgroup_limits, resident_bytes, there_is
 
 MIB = 1024 * 1024
 
@@ -54,3 +54,17 @@ def test_what_is_resident_is_what_the_kernel_says():
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert 10 * MIB < resident_bytes() <= most + MIB
     assert Memory().soft_bytes == int(0.75 * there_is()) > resident_bytes()
+
+
+def test_the_limits_of_all_cgroups_above_count(tmp_path):
+    within = tmp_path / "system.slice" / "meshmeter.service"
+    within.mkdir(parents=True)
+    (within / "memory.max").write_text("max\n")
+    (within.parent / "memory.max").write_text("4000\n")
+    (tmp_path / "memory" / "pod").mkdir(parents=True)
+    (tmp_path / "memory" / "pod" / "memory.limit_in_bytes").write_text("3000\n")
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text("9000\n")
+    told = "5:cpu,cpuacct:/pod\n4:memory:/pod\n0::/system.slice/meshmeter.service\n"
+    assert list(cgroup_limits(told, tmp_path)) == [3000, 9000, 4000]
+    # In a container the path is the host's, and only the root is there.
+    assert list(cgroup_limits("4:memory:/kubepods/pod7\n", tmp_path)) == [9000]
