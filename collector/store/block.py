@@ -5,7 +5,7 @@ when it is asked for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def piece(rows: Sequence[SpanRow], resources: Resources) -> Arrays:
     return arrays | {
         "attributes": with_shared_keys(maps(columns["attributes"])),
         "resource": pa.array(numbers, pa.int32()),
-        "events": events(columns["events"]),
+        "events": events(list(chain.from_iterable(columns["events"])), ends(columns["events"])),
     }
 
 
@@ -112,15 +112,15 @@ def with_shared_keys(found: pa.Array) -> pa.Array:
     return pa.MapArray.from_arrays(found.offsets, found.keys.dictionary_encode(), found.items)
 
 
-def events(found: Sequence[Sequence[Event]]) -> pa.Array:
-    flat = [event for of_span in found for event in of_span]
+def events(found: Sequence[Event], ends: pa.Array) -> pa.Array:
+    """Of all spans; and where those of each begin, and the last one's end."""
     columns = [
-        pa.array([time for time, _, _ in flat], pa.int64()),
-        pa.array([name for _, name, _ in flat], pa.string()),
-        maps([attributes for _, _, attributes in flat]),
+        pa.array([time for time, _, _ in found], pa.int64()),
+        pa.array([name for _, name, _ in found], pa.string()),
+        maps([attributes for _, _, attributes in found]),
     ]
     one = pa.StructArray.from_arrays(columns, ["time", "name", "attributes"])
-    return pa.ListArray.from_arrays(ends(found), one)
+    return pa.ListArray.from_arrays(ends, one)
 
 
 def ends(found: Sequence[Any]) -> pa.Array:

@@ -90,10 +90,28 @@ def write_low_cardinality(kind: str, values: pa.Array, prefix: Pieces, body: Pie
 
 def write_map(kinds: str, values: pa.Array, prefix: Pieces, body: Pieces) -> None:
     key, value = parts(kinds)
+    if pa.types.is_dictionary(values.type) and value == "String":
+        write_repeated_map(key, values, prefix, body)
+        return
     values = plain(values)
     start, end = write_ends(values, body)
     write(key, values.keys[start:end], prefix, body)
     write(value, values.items[start:end], prefix, body)
+
+
+def write_repeated_map(key: str, values: pa.Array, prefix: Pieces, body: Pieces) -> None:
+    """The texts of each distinct map are laid out once, and copied as one."""
+    maps, numbers = values.dictionary, values.indices
+    ends = bounds(maps)
+    body.append(np.cumsum(np.diff(ends)[numbers.to_numpy()], dtype="u8").data)
+    keys = maps.keys.dictionary_encode()
+    codes = pa.ListArray.from_arrays(maps.offsets, keys.indices).take(numbers).flatten()
+    write(key, pa.DictionaryArray.from_arrays(codes, keys.dictionary), prefix, body)
+    laid_out, starts = layout(maps.items)
+    whole = [None, pa.py_buffer(starts[ends].astype(np.int32)), pa.py_buffer(laid_out)]
+    each = pa.BinaryArray.from_buffers(pa.binary(), len(maps), whole)
+    copied = each.take(numbers)
+    body.append(memoryview(copied.buffers()[2])[: bounds(copied)[-1]])
 
 
 def write_array(kind: str, values: pa.Array, prefix: Pieces, body: Pieces) -> None:
@@ -129,28 +147,34 @@ def numbers(values: pa.Array, kind: str) -> Bytes:
 
 
 def strings(values: pa.Array) -> Bytes:
-    """Each after its length, which is a varint."""
-    if not len(values):
-        return b""
+    found: Bytes = layout(values)[0].data
+    return found
+
+
+def layout(values: pa.Array) -> tuple[Any, Any]:
+    """Each string after its length, which is a varint; and where each begins, and the last ends."""
     at = bounds(values)
     sizes = np.diff(at)
+    longest = sizes.max(initial=0)
     heads = np.ones(len(sizes), np.int32)
     for limit in VARINT_LIMITS:
-        if sizes.max() < limit:
+        if longest < limit:
             break
         heads += sizes >= limit
-    starts = at[:-1] - at[0] + np.cumsum(heads) - heads
-    out = np.empty(int(at[-1] - at[0] + heads.sum()), np.uint8)
+    starts = np.zeros(len(at), np.int64)
+    np.cumsum(sizes + heads, out=starts[1:])
+    out = np.empty(starts[-1], np.uint8)
     is_text = np.ones(len(out), bool)
-    for byte in range(int(heads.max())):
+    for byte in range(heads.max(initial=0)):
         has = heads > byte
         more = (heads[has] > byte + 1).astype(np.uint8) << 7
-        out[starts[has] + byte] = (sizes[has] >> 7 * byte & 0x7F).astype(np.uint8) | more
-        is_text[starts[has] + byte] = False
+        head = starts[:-1][has] + byte
+        out[head] = (sizes[has] >> 7 * byte & 0x7F).astype(np.uint8) | more
+        is_text[head] = False
     held = values.buffers()[2]
     if held:
         out[is_text] = np.frombuffer(held, np.uint8)[at[0] : at[-1]]
-    return out.data
+    return out, starts
 
 
 def bounds(values: pa.Array) -> Any:

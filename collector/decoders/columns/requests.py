@@ -71,8 +71,10 @@ class Spans:
         if len(reports) == 1 and len(reports[0].body) > LARGE_BYTES:
             self._refer(reports[0])
             return
+        received_ns = [report.received_ns for report in reports]
         try:
             requests = read([report.body for report in reports])
+            found = columns(requests, received_ns, self._resources)
         except ValueError:
             if len(reports) == 1:
                 self._refer(reports[0])
@@ -80,7 +82,7 @@ class Spans:
                 for report in reports:
                     self.add([report])
             return
-        self._place(reports, columns(requests, [r.received_ns for r in reports], self._resources))
+        self._place(reports, found)
 
     def _refer(self, report: Report) -> None:
         account, rows = self._referred(report)
@@ -139,11 +141,13 @@ def named(pieces: Sequence[Arrays], rows: Sequence[int]) -> list[list[tuple[str,
     )
     report_of = np.repeat(np.arange(len(rows)), rows)
     pairs = (report_of * len(services.dictionary) + codes(services)) * len(names.dictionary)
-    _, first = np.unique(pairs + codes(names), return_index=True)
-    at = pa.array(np.sort(first))
-    told = services.take(at).to_pylist(), names.take(at).to_pylist()
-    for report, pair in zip(report_of[at].tolist(), zip(*told, strict=True), strict=True):
-        found[report].append(pair)
+    distinct = pa.array(pairs + codes(names)).unique().to_numpy()
+    pairs, name = np.divmod(distinct, len(names.dictionary))
+    report, service = np.divmod(pairs, len(services.dictionary))
+    told = (services.dictionary.take(pa.array(service)), names.dictionary.take(pa.array(name)))
+    pair_of = zip(*(column.to_pylist() for column in told), strict=True)
+    for number, pair in zip(report.tolist(), pair_of, strict=True):
+        found[number].append(pair)
     return found
 
 

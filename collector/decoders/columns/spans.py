@@ -50,7 +50,8 @@ class Doubt(NamedTuple):
 
 
 def columns(requests: pa.Array, received_ns: list[int], resources: Resources) -> Columns:
-    """Of what `wire.read` made of requests, and when they came."""
+    """Of what `wire.read` made of requests, and when they came. Raises ValueError for text that is
+    not UTF-8."""
     of_resources = requests.values
     scopes = of_resources.field("scope_spans")
     lists = scopes.values.field("spans")
@@ -204,17 +205,21 @@ def read_links(sent: pa.Array, request_of: Any, doubt: Doubt) -> None:
 
 
 def read_events(sent: pa.Array, request_of: Any, doubt: Doubt) -> pa.Array:
-    found: list[list[Event]] = [[] for _ in range(len(sent))]
+    found: list[Event] = []
     for owner, body in zip(parents(sent).tolist(), sent.values.to_pylist(), strict=True):
         span = alone(EVENT, body)
         if span is None:
             doubt.requests[request_of[owner]] = True
+            found.append(NO_EVENT)
             continue
         (event,) = span.events
         time_ns = min(event.time_unix_nano, MAX_TIME_NS)
-        found[owner].append((time_ns, cut(event.name), texts_of(event.attributes)))
+        found.append((time_ns, cut(event.name), texts_of(event.attributes)))
     doubt.spans[:] |= np.diff(bounds(sent)) > MAX_EVENTS
-    return events(found)
+    return events(found, sent.offsets)
+
+
+NO_EVENT: Event = (0, "", {})
 
 
 def alone(tag: bytes, body: bytes) -> Span | None:

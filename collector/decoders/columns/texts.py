@@ -4,17 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValueList
 
+from collector.decoders.columns.values import plain_texts
 from collector.decoders.limits import MAX_ATTRIBUTES
-from collector.decoders.text import SHORT, SHORT_KEY, plain
+from collector.decoders.text import SHORT, SHORT_KEY
 from collector.store.native import bounds
 
-SHALLOW_BYTES = 100  # in which nothing can be nested deeper than a parser reads wherever it stands
 FLAGS = 1 << 22  # a flag for each key of each span, where these are no more
-NOTHING = pa.scalar("")
 
 
 class Texts(NamedTuple):
@@ -62,57 +58,6 @@ def texts(attributes: pa.Array) -> Texts:
     return Texts(attributes.offsets, keys, values, owners, odd)
 
 
-def plain_texts(values: pa.Array) -> tuple[pa.Array, Any]:
-    """And which of them are not so simple after all."""
-    kinds = dict(zip([field.name for field in values.type], values.flatten(), strict=True))
-    told = kinds["string_value"]
-    strange = np.zeros(len(values), bool)
-    if not told.null_count:
-        others = [kind for name, kind in kinds.items() if name != "string_value"]
-        for other in others:
-            if other.null_count < len(other):
-                strange |= valid(other)
-        return told, strange
-    present = {name: kind for name, kind in kinds.items() if kind.null_count < len(kind)}
-    set_kinds = np.zeros(len(values), np.int8)
-    for kind in present.values():
-        set_kinds += valid(kind)
-    strange |= set_kinds > 1
-    choices = [told]
-    for name, kind in present.items():
-        if name in ("bool_value", "int_value"):
-            choices.append(pc.cast(kind, pa.string()))
-        elif name == "string_value_strindex":
-            strange |= valid(kind)
-        elif name != "string_value":
-            found, deep = one_by_one(name, kind)
-            choices.append(found)
-            strange[deep] = True
-    return pc.coalesce(*choices, NOTHING), strange
-
-
-def one_by_one(name: str, values: pa.Array) -> tuple[pa.Array, list[int]]:
-    """The texts of lists, maps, bytes and doubles; and which must be read where they stand."""
-    found: list[str | None] = [None] * len(values)
-    deep = []
-    for at in np.flatnonzero(valid(values)).tolist():
-        value = values[at].as_py()
-        if name in NESTED:
-            if len(value) > SHALLOW_BYTES:
-                deep.append(at)
-                continue
-            try:
-                value = NESTED[name].FromString(value)
-            except DecodeError:
-                deep.append(at)
-                continue
-        found[at] = plain(AnyValue(**{name: value}))
-    return pa.array(found, pa.string()), deep
-
-
-NESTED: dict[str, Any] = {"array_value": ArrayValue, "kvlist_value": KeyValueList}
-
-
 def repeats(owners: Any, keys: Any, spans: int, known: int) -> Any:
     """Which spans have a key twice."""
     cells = owners * known + keys
@@ -129,7 +74,3 @@ def repeats(owners: Any, keys: Any, spans: int, known: int) -> Any:
 
 def codes(found: pa.Array) -> Any:
     return found.indices.to_numpy()
-
-
-def valid(found: pa.Array) -> Any:
-    return found.is_valid().to_numpy(zero_copy_only=False)

@@ -1,7 +1,7 @@
 """An ExportTraceServiceRequest as nested Arrow arrays, by a schema of the fields that count.
 
-What is parsed by its own message class later, or not at all, is declared bytes: of a resource and
-a scope all that were sent, since a parser merges two. Fields left out are skipped unread.
+What is read later, or one by one, is declared bytes; and of a resource, and of the value of an
+attribute, all that were sent, since a parser merges two. Fields left out are skipped unread.
 Source: opentelemetry/proto/trace/v1/trace.proto.
 """
 
@@ -15,8 +15,8 @@ from ptars import HandlerPool
 
 FILE, PACKAGE = "meshmeter/columns.proto", "meshmeter.columns"
 MANY = Field.LABEL_REPEATED
-TEXT, BYTES, FIXED64 = Field.TYPE_STRING, Field.TYPE_BYTES, Field.TYPE_FIXED64
-BOOL, INT32, INT64, DOUBLE = Field.TYPE_BOOL, Field.TYPE_INT32, Field.TYPE_INT64, Field.TYPE_DOUBLE
+TEXT, BYTES = Field.TYPE_STRING, Field.TYPE_BYTES
+INT32, FIXED64 = Field.TYPE_INT32, Field.TYPE_FIXED64
 
 # Message -> fields: name, number, its type or the name of its message, and whether there are many.
 MESSAGES: dict[str, list[tuple[str, int, Any, bool]]] = {
@@ -38,19 +38,8 @@ MESSAGES: dict[str, list[tuple[str, int, Any, bool]]] = {
         ("status", 15, "Status", False),
     ],
     "Status": [("message", 2, TEXT, False), ("code", 3, INT32, False)],
-    "KeyValue": [("key", 1, TEXT, False), ("value", 2, "AnyValue", False)],
-    "AnyValue": [
-        ("string_value", 1, TEXT, False),
-        ("bool_value", 2, BOOL, False),
-        ("int_value", 3, INT64, False),
-        ("double_value", 4, DOUBLE, False),
-        ("array_value", 5, BYTES, False),
-        ("kvlist_value", 6, BYTES, False),
-        ("bytes_value", 7, BYTES, False),
-        ("string_value_strindex", 8, INT32, False),
-    ],
+    "KeyValue": [("key", 1, TEXT, False), ("value", 2, BYTES, True)],
 }
-CHOICES = {"AnyValue": "value"}  # messages of which one field is set
 
 
 def read(bodies: list[bytes]) -> Any:
@@ -71,9 +60,6 @@ def schema() -> FileDescriptorProto:
     file = FileDescriptorProto(name=FILE, package=PACKAGE, syntax="proto3")
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)
-        choice = CHOICES.get(name)
-        if choice:
-            message.oneof_decl.add(name=choice)
         for field_name, number, kind, many in fields:
             field = message.field.add(name=field_name, number=number)
             field.label = MANY if many else Field.LABEL_OPTIONAL
@@ -81,6 +67,4 @@ def schema() -> FileDescriptorProto:
                 field.type, field.type_name = Field.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
             else:
                 field.type = kind
-            if choice:
-                field.oneof_index = 0
     return file
