@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,9 +23,9 @@ for _ in sys.stdin:
 """
 
 
-@pytest.fixture
-def clocks(tmp_path: Path) -> Clocks:
-    return Clocks(tmp_path, ["one", "other"])
+@pytest.fixture(scope="module")
+def clocks(tmp_path_factory: pytest.TempPathFactory) -> Clocks:
+    return Clocks(tmp_path_factory.mktemp("clocks"), ["one", "other"])
 
 
 @pytest.fixture
