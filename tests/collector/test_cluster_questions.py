@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from collector.decisions.decided import Sought
+from collector.errors import StoreDown
 from collector.model import LogSearch, TraceSearch
 from collector.store import queries
 from collector.store.client import Store
@@ -39,6 +40,7 @@ from migrations.cluster import Cluster, distributed, made_tables
 from tests.collector import test_span_edges as mesh
 from tests.collector.stored_rows import SECOND, decision, insert, request
 from tests.collector.test_queries_metric_rates import METRIC, run
+from tests.conftest import free_port
 from tests.embedded.clustered import CLUSTER, LISTENING, clustered_store
 
 MINUTE, HOUR = 60 * SECOND, 3600 * SECOND
@@ -197,19 +199,17 @@ def test_edges_are_those_of_one_server_whichever_shards_have_settled(stores):
     # Every minute has several traces, and most have some on either shard.
     rows = [
         row | {"trace_id": bytes([copy]) + row["trace_id"][1:]}
-        for row in mesh.traces(TRACES, stores.now_ns)
-        for copy in range(4)
+        for row in mesh.traces(5, stores.now_ns)
+        for copy in range(8)
     ]
     late = [row for row in rows if row["service"] in ("cart", "stock")]
     on_time = [row for row in rows if row not in late]
 
     def compare() -> None:
-        for question in (service_graph, unpaired, operations, services):
+        for question in (service_graph, unpaired):
             assert answers(stores, lambda store, ask=question: ask(store, start_ns, end_ns))
-        answers(stores, lambda store: latency(store, start_ns, end_ns, "web", "cart").moments)
 
     stores.add_spans(on_time, 1)
-    compare()
     for later_ns, shard in enumerate(stores.shards):
         assert settle(shard, stores.now_ns + later_ns).minutes
     compare()
@@ -225,6 +225,9 @@ def test_edges_are_those_of_one_server_whichever_shards_have_settled(stores):
     assert settle(stores.shards[0], stores.now_ns + 2 * MINUTE).minutes
     assert open_minutes(stores.asked, 0, end_ns // SECOND) == []
     compare()
+    for question in (operations, services):
+        assert answers(stores, lambda store, ask=question: ask(store, start_ns, end_ns))
+    answers(stores, lambda store: latency(store, start_ns, end_ns, "web", "cart").moments)
     found = {
         (edge.source, edge.destination) for edge in service_graph(stores.asked, start_ns, end_ns)
     }
@@ -259,3 +262,22 @@ def test_what_one_shard_lacks_of_a_group_is_missing(stores):
     assert there + len(lacking) == len(rows)
     stores.shards[1].command(f"{copied} AND cityHash64(trace_id) % 2 = 1")
     assert missing(stores.asked, "spans", columns) == {}
+
+
+def test_no_question_leaves_out_a_shard_that_is_away(tmp_path):
+    """The first shard is the server that is asked; at the second's port nobody listens."""
+    asked = Cluster(CLUSTER, ASKED)
+    with (
+        clustered_store(tmp_path / "asked", [LISTENING, free_port()]) as server,
+        Store(server.url) as store,
+    ):
+        for database in (asked.database, asked.local):
+            store.command(f"CREATE DATABASE {database}")
+        store.command(f"CREATE TABLE {asked.local}.spans (a UInt8) ENGINE = Memory")
+        store.command(
+            distributed("spans", asked)
+            .sql.replace(f" ON CLUSTER '{CLUSTER}'", "")
+            .replace(", cityHash64(trace_id)", "")
+        )
+        with pytest.raises(StoreDown, match="a server of the cluster is away"):
+            store.rows(f"SELECT count() FROM {asked.database}.spans")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from embedded.store.compression import SIZES, Method, checksum, compress
 from embedded.store.errors import StoreError
 from embedded.store.native import header_block, walk_block
-from embedded.store.packets import BLOCK_INFO, NO_BLOCK, FromClient
+from embedded.store.packets import BLOCK_INFO, NO_BLOCK, FromClient, read_query
 from embedded.store.wire import Reader, string, varint
 from tests.embedded.conftest import Connect
 from tests.embedded.daemon import StoreProcess
@@ -169,6 +169,28 @@ def test_an_older_client_is_refused(store: StoreProcess) -> None:
         facts = [string("old"), varint(1), varint(1), varint(54_400)]
         peer.sendall(b"".join([varint(0), *facts, string(""), string(""), string("")]))
         assert b"at least 54453 is needed" in peer.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("interface", "facts"),
+    [(1, [string("")] * 3 + [varint(1)] * 3), (2, [b"\1", *[string("")] * 3]), (6, [])],
+    ids=["tcp", "http", "local"],
+)
+def test_a_server_asks_for_clients_of_every_kind(interface: int, facts: list[bytes]) -> None:
+    """As a Distributed table does for whoever asks it: the client's facts are as it came."""
+    head = [string("id"), b"\2", string(""), string(""), string("[::]:0"), bytes(8)]
+    tail = [
+        string(""),
+        varint(0),
+        *([varint(1)] if interface == 1 else []),
+        b"\0",
+        *[varint(0)] * 3,
+    ]
+    query = [string("key"), varint(1), string("1"), string(""), string(""), varint(2), varint(0)]
+    sent = b"".join([*head, bytes([interface]), *facts, *tail, *query, string("SELECT 1")])
+    read = read_query(Reader(None, len(sent), sent))
+    assert read.sql == "SELECT 1"
+    assert read.settings["key"].value == "1"
 
 
 def test_a_browser_is_told_what_the_port_is(store: StoreProcess) -> None:
