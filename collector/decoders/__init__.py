@@ -51,7 +51,7 @@ DECODERS: dict[Signal, Decoder] = {
 }
 
 
-LEAST_SPANS = 100  # of a group, from which on columns are cheaper than rows
+LEAST_SPANS = 200  # of a group, from which on columns are cheaper than rows
 
 
 def decode_group(
