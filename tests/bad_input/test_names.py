@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collector.store.client import Store
+from tests import plain_http
 from tests.bad_input.live import LiveCollector
 from tests.collector.messages import span, traces
 from tests.conftest import ValkeyProcess
@@ -63,7 +63,7 @@ def test_names_over_the_budget_are_stored_as_one_and_every_span_counts(
         (found,) = store.rows(COUNTED)
     # cart has ten operations and the rest; of the others nineteen have a place.
     assert found == (2 * SENT, 2 * SENT, SERVICES + 1, 10 + 1 + 19 + 1, SENT - 19, SENT - 18)
-    told = httpx.get(f"{budgeted.url}/api/v1/names").raise_for_status().json()["turned_away"]
+    told = plain_http.get(f"{budgeted.url}/api/v1/names").raise_for_status().json()["turned_away"]
     assert [(each["kind"], each["owner"], each["places"], each["names"]) for each in told] == [
         ("service", "127.0.0.1", SERVICES, SENT - 19),
         ("operation", "cart", OPERATIONS, SENT - OPERATIONS),
@@ -73,5 +73,5 @@ def test_names_over_the_budget_are_stored_as_one_and_every_span_counts(
 
 
 def pending(collector: LiveCollector) -> int:
-    count: int = httpx.get(f"{collector.url}/api/v1/outbox").json()["pending_requests"]
+    count: int = plain_http.get(f"{collector.url}/api/v1/outbox").json()["pending_requests"]
     return count
