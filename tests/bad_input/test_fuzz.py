@@ -176,7 +176,6 @@ DOORS = (
     door_of(envoy_rlqs.PATH, envoy_rlqs_pb2.RateLimitQuotaUsageReports),
 )  # fmt: skip
 NAMES = [f"{door.path} {door.content_type}" for door in DOORS]
-CLIENT = plain_http.Client(timeout=20)
 ACCEPTED_OR_REFUSED = {
     grpc.StatusCode.OK,
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -190,7 +189,9 @@ def knock(collector: LiveCollector, door: Door, body: bytes) -> None:
     """It is accepted, or refused as the sender's fault."""
     if door.content_type:
         headers = {"content-type": door.content_type}
-        answer = CLIENT.post(f"{collector.url}{door.path}", content=body, headers=headers)
+        answer = plain_http.post(
+            f"{collector.url}{door.path}", content=body, headers=headers, timeout=20
+        )
         assert answer.status_code in (200, 202, 400, 413), answer.text
         return
     call = collector.channel.stream_stream(door.path)(iter([body]), timeout=20)

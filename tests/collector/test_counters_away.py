@@ -26,12 +26,9 @@ def rule(quota: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "quota", "match": match, "window": 3600, "on_backend_error": "local"} | quota
 
 
-HTTP = plain_http.Client(timeout=30)  # to open one takes longer than a check
-
-
 def check(collector: LiveCollector, name: str, hits: int = 1) -> dict[str, Any]:
     body = {"attributes": {"destination.service": name}, "hits": hits}
-    answer = HTTP.post(f"{collector.url}/api/v1/check", json=body)
+    answer = plain_http.post(f"{collector.url}/api/v1/check", json=body, timeout=30)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -52,13 +49,14 @@ def admitted(pair: list[LiveCollector], name: str, hits: int = 1) -> int:
 def held_by(collector: LiveCollector, asked: LiveCollector) -> int:
     for _ in range(10):
         check(collector, "leased")
-    (use,) = HTTP.get(f"{asked.url}/api/v1/quotas/leased/usage").json()["consumers"]
+    (use,) = plain_http.get(f"{asked.url}/api/v1/quotas/leased/usage").json()["consumers"]
     return int(use["leased"])
 
 
 def know_each_other(pair: list[LiveCollector]) -> bool:
     return all(
-        "meshmeter_collectors_live 2.0" in HTTP.get(f"{each.url}/metrics").text for each in pair
+        "meshmeter_collectors_live 2.0" in plain_http.get(f"{each.url}/metrics").text
+        for each in pair
     )
 
 

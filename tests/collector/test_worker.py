@@ -240,6 +240,7 @@ def test_a_message_nobody_signed_has_the_token_sent_nowhere(valkey, tmp_path, st
         forged.setblocking(False)
         with pytest.raises(BlockingIOError):
             forged.accept()
+    app.producer_pool.force_close_all()  # whose connections outlive the app
     app.close()
 
 
