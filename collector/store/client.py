@@ -45,10 +45,13 @@ READ_SETTINGS: dict[str, Any] = {"readonly": 2, "distributed_product_mode": "loc
 # UNKNOWN_STATUS_OF_INSERT; and of replicated tables NO_ZOOKEEPER, TOO_FEW_LIVE_REPLICAS,
 # UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE, KEEPER_EXCEPTION.
 BUSY = frozenset({202, 241, 242, 243, 252, 319, 225, 285, 286, 999})
-# A server of a cluster could not reach another, or lost it: ATTEMPT_TO_READ_AFTER_EOF,
-# SOCKET_TIMEOUT, NETWORK_ERROR, ALL_CONNECTION_TRIES_FAILED, NO_REMOTE_SHARD_AVAILABLE,
-# CANNOT_READ_FROM_SOCKET, CANNOT_WRITE_TO_SOCKET.
-AWAY = frozenset({32, 209, 210, 279, 519, 95, 96})
+# A server of a cluster could not reach another, or lost it: SOCKET_TIMEOUT, NETWORK_ERROR,
+# ALL_CONNECTION_TRIES_FAILED, NO_REMOTE_SHARD_AVAILABLE, CANNOT_READ_FROM_SOCKET,
+# CANNOT_WRITE_TO_SOCKET.
+AWAY = frozenset({209, 210, 279, 519, 95, 96})
+# ATTEMPT_TO_READ_AFTER_EOF: of another server only when it says so, else of what was sent to it.
+EOF = 32
+LOST = "while receiving packet from"
 
 
 class Store:
@@ -154,7 +157,7 @@ class Store:
         except (driver.NetworkError, driver.SocketTimeoutError, OSError, EOFError) as error:
             raise StoreDown(f"no answer from ClickHouse at {self.address}: {error}") from error
         except driver.ServerException as error:
-            if error.code in AWAY:
+            if error.code in AWAY or (error.code == EOF and LOST in error.message):
                 raise StoreDown(
                     f"a server of the cluster is away: {first_line(error.message)}"
                 ) from error
