@@ -7,6 +7,7 @@ are in the HTTP client and in the store's connection; /metrics of one process is
 import gc
 import hmac
 import logging
+import math
 import os
 import threading
 import time
@@ -63,6 +64,7 @@ class Pulse:
         self._waiting = waiting
         self._clock = clock
         self._last_s = clock()
+        self._away_s = -math.inf  # when the broker was last seen to be away
         self._in_hand = 0
         self._lock = threading.Lock()
 
@@ -88,8 +90,15 @@ class Pulse:
         silent_s = self._silent_s()
         if self._in_hand or silent_s <= SILENT_S:
             return ""
-        waiting = self._waiting()
-        return f"no message for {silent_s:.0f} s while {waiting} messages wait" if waiting else ""
+        try:
+            waiting = self._waiting()
+        except BrokerDown:
+            self._away_s = self._clock()
+            raise
+        # A consumer whose broker has just come back has yet to connect to it again.
+        if not waiting or self._clock() - self._away_s <= SILENT_S:
+            return ""
+        return f"no message for {silent_s:.0f} s while {waiting} messages wait"
 
     def _silent_s(self) -> float:
         return self._clock() - self._last_s

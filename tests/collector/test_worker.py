@@ -129,6 +129,23 @@ def test_a_worker_whose_consumer_has_stopped_ends_to_be_started_again():
     assert "The consumer has stopped" in ended.stderr
 
 
+def test_a_consumer_has_time_to_come_back_after_its_broker():
+    now_s, away = [0.0], [True]
+
+    def waiting() -> int:
+        if away[0]:
+            raise BrokerDown("refused")
+        return 3
+
+    pulse = Pulse(waiting, clock=lambda: now_s[0])
+    now_s[0] = 45
+    assert "the broker does not answer" in pulse.trouble()
+    away[0], now_s[0] = False, 55
+    assert pulse.trouble() == ""
+    now_s[0] = 56
+    assert pulse.trouble() == "no message for 56 s while 3 messages wait"
+
+
 def test_silence_of_the_broker_is_told():
     def away() -> int:
         raise BrokerDown("refused")
