@@ -53,6 +53,7 @@ CONCURRENCY = 2
 YOUNG_OBJECTS = 100_000  # that are made before Python looks for cycles among them
 SILENT_S = 10.0  # two heartbeats
 LOOK_S = 1.0
+STILL_S = 5.0  # between two looks: the process was suspended, and with it its consumer
 STOPPED = 75  # EX_TEMPFAIL: start me again
 
 
@@ -64,7 +65,7 @@ class Pulse:
         self._waiting = waiting
         self._clock = clock
         self._last_s = clock()
-        self._away_s = -math.inf  # when the broker was last seen to be away
+        self._away_s = -math.inf  # when the broker, or this process, was last seen to be away
         self._in_hand = 0
         self._lock = threading.Lock()
 
@@ -95,10 +96,14 @@ class Pulse:
         except BrokerDown:
             self._away_s = self._clock()
             raise
-        # A consumer whose broker has just come back has yet to connect to it again.
+        # A consumer that has just come back, or whose broker has, has yet to connect again.
         if not waiting or self._clock() - self._away_s <= SILENT_S:
             return ""
         return f"no message for {silent_s:.0f} s while {waiting} messages wait"
+
+    def suspended(self) -> None:
+        """The process stood still until now."""
+        self._away_s = self._clock()
 
     def _silent_s(self) -> float:
         return self._clock() - self._last_s
@@ -109,10 +114,17 @@ class Pulse:
             self._last_s = self._clock()
 
 
-def end_when_stopped(pulse: Pulse, ended: threading.Event) -> None:
+def end_when_stopped(
+    pulse: Pulse, ended: threading.Event, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Looks until `ended`. A consumer that has stopped is past a clean end, and nothing is in its
     hands: the process ends at once, and whoever supervises it starts it again."""
+    looked_s = clock()
     while not ended.wait(LOOK_S):
+        now_s = clock()
+        if now_s - looked_s > STILL_S:
+            pulse.suspended()
+        looked_s = now_s
         with suppress(BrokerDown):
             if why := pulse.stopped():
                 log.critical("The consumer has stopped; this worker ends", extra={"why": why})

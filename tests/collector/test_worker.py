@@ -129,6 +129,24 @@ def test_a_worker_whose_consumer_has_stopped_ends_to_be_started_again():
     assert "The consumer has stopped" in ended.stderr
 
 
+SUSPENDED = """
+import threading
+from collector.worker import Pulse, end_when_stopped
+ended, looks, now_s = threading.Event(), iter([0, 60, 61]), [0]
+def clock():
+    now_s[0] = next(looks)
+    if now_s[0] == 61:
+        ended.set()
+    return now_s[0]
+end_when_stopped(Pulse(lambda: 3, clock=lambda: now_s[0]), ended, clock)
+"""
+
+
+def test_a_worker_that_was_suspended_has_time_to_connect_again():
+    looked = subprocess.run([sys.executable, "-c", SUSPENDED], capture_output=True, text=True)
+    assert (looked.returncode, looked.stderr) == (0, "")
+
+
 def test_a_consumer_has_time_to_come_back_after_its_broker():
     now_s, away = [0.0], [True]
 
