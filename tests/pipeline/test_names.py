@@ -1,5 +1,6 @@
 """The budget of names: who has a place, who keeps it, and that a group is always told the same."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -128,7 +129,8 @@ def groups_reports() -> list[Report]:
     of_a = report(traces(span(name="x"), span(name="y"), service="a"), Signal.OTLP_TRACES)
     of_b = report(traces(span(name="x"), service="b"), Signal.OTLP_TRACES)
     log = report(http_logs("/", sender=identifier()), Signal.ALS)
-    return [replace(of, identity="sender") for of in (of_a, of_b, log)]
+    now_ns = time.time_ns()
+    return [replace(of, identity="sender", received_ns=now_ns) for of in (of_a, of_b, log)]
 
 
 def test_what_has_no_place_is_stored_under_another_name_and_says_which_it_had():
