@@ -1,5 +1,7 @@
 """Which names may pass for others, and that one name is not two."""
 
+import time
+
 import pytest
 
 from collector.decoders import decode_group
@@ -49,9 +51,10 @@ def test_texts_of_a_rule_are_looked_through_whole():
 
 def test_a_name_is_one_however_it_is_written():
     assert composed(APART) == composed(TOGETHER) == TOGETHER
-    otlp = [report(traces(span(), service=name)) for name in (APART, TOGETHER)]
+    now_ns = time.time_ns()
+    otlp = [report(traces(span(), service=name), received_ns=now_ns) for name in (APART, TOGETHER)]
     told = [fresh(localEndpoint={"serviceName": name}) for name in (APART, TOGETHER)]
-    zipkin = [report(json_body(each), Signal.ZIPKIN_JSON) for each in told]
+    zipkin = [report(json_body(each), Signal.ZIPKIN_JSON, received_ns=now_ns) for each in told]
     for reports in (otlp, zipkin):
         decoded = decode_group(reports, 1).tables["spans"]
         assert decoded["service"] == [TOGETHER, TOGETHER]
