@@ -212,6 +212,7 @@ def test_a_request_waits_for_room_in_the_outbox(full):
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(httpx.post, sender.url + V2, content=big(0), timeout=10)
         eventually(lambda: counters.moved("frontend_waits", protocol="zipkin"))
-        keeping.reports()
+        found = keeping.reports()  # it may be among them: there is room as soon as one has gone
         assert answer.result().status_code == 202
-    assert [report.body for report in keeping.reports()] == [big(0)]
+    found += keeping.reports()
+    assert [report.body for report in found].count(big(0)) == 1
